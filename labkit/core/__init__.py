@@ -1,0 +1,1 @@
+"""Machines and pure algorithms. No socket, no clock, no thread, no file."""

@@ -1,0 +1,1 @@
+"""Machines put in a row: whole senders and receivers, still without input or output."""

@@ -1,0 +1,1 @@
+"""What a notebook imports. Nothing in `labkit` but the commands imports it."""

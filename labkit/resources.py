@@ -1,0 +1,53 @@
+"""Where the shipped files are: the spoken sample, the network profiles, the delay traces.
+
+In a checkout the profiles lie in `netem/`, where people look for them; in an installed wheel they
+lie beside this file. Nothing here is read before it is asked for.
+"""
+
+from pathlib import Path
+
+from labkit.words.errors import BadInput
+
+_PACKAGE = Path(__file__).parent
+_CHECKOUT = _PACKAGE.parent
+
+
+def _netem() -> Path:
+    installed = _PACKAGE / "data" / "netem"
+    return installed if installed.is_dir() else _CHECKOUT / "netem"
+
+
+def speech_path() -> Path:
+    """The spoken sample: 48 kHz, 16 bit, one channel."""
+    return _PACKAGE / "data" / "speech.wav"
+
+
+def _find(folder: Path, name: str, suffix: str, kind: str) -> Path:
+    given = Path(name)
+    if given.suffix == suffix and given.is_file():
+        return given
+    path = folder / f"{name}{suffix}"
+    if path.is_file():
+        return path
+    known = ", ".join(sorted(p.stem for p in folder.glob(f"*{suffix}")))
+    raise BadInput(f"there is no {kind} called {name!r}", f"one of {known}; or the path of a file")
+
+
+def profile_names() -> list[str]:
+    """The shipped network profiles, sorted."""
+    return sorted(p.stem for p in (_netem() / "profiles").glob("*.toml"))
+
+
+def profile_path(name: str) -> Path:
+    """The file of a shipped profile, or of one given by its path."""
+    return _find(_netem() / "profiles", name, ".toml", "network profile")
+
+
+def trace_names() -> list[str]:
+    """The shipped delay traces, sorted."""
+    return sorted(p.stem for p in (_netem() / "traces").glob("*.txt"))
+
+
+def trace_path(name: str) -> Path:
+    """The file of a shipped delay trace, or of one given by its path."""
+    return _find(_netem() / "traces", name, ".txt", "delay trace")

@@ -1,0 +1,1 @@
+"""The words of the course: values and arithmetic. No bytes, no clock, no input or output."""
