@@ -49,6 +49,10 @@ class Codec(Protocol):
     def frame_samples(self) -> int:
         """Samples of each channel in one frame that `encode` takes."""
 
+    @property
+    def has_plc(self) -> bool:
+        """Whether `Decoder.conceal` continues the sound, or only fades to silence."""
+
     def encoder(self) -> Encoder:
         """A fresh encoder. `MissingCapability` when its library is not here."""
 

@@ -1,0 +1,269 @@
+"""A whole receiver: session, jitter buffer, decoder, concealment, playout.
+
+Packets go into the jitter buffer as they come. One frame comes out at a time, when its turn has
+come: it is decoded, or recovered from the redundancy of its successor (FEC), or concealed (PLC),
+then stretched or squeezed to the instant at which the next frame is due. What comes out is one
+unbroken stretch of sound, in `audio()`.
+
+Any object with `push(packet, now)` and `pull(now) -> Packet | None` can be the jitter buffer; it
+is then asked once a frame, from the first packet on. Three more things are used where it has
+them: `peek()` (the packet next in turn, for FEC), `holding` (this None means "wait", not "lost"),
+and `deadline()` (when the next frame is due).
+
+This module knows neither the wire, nor the codec, nor the sound card.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple, Protocol
+
+from labkit.codec.face import Codec, Decoder
+from labkit.core.jitterbuffer import JitterBuffer
+from labkit.core.meters import RateMeter
+from labkit.core.session import Closed, Joined, Received
+from labkit.core.timescale import TimeScaler
+from labkit.endpoints.endpoint import Endpoint
+from labkit.words.errors import WireError
+from labkit.words.format import Samples
+from labkit.words.machine import Event
+from labkit.words.packet import Packet
+from labkit.words.seqnum import Unwrapper, ahead16
+from labkit.words.trace import Did, Trace
+from labkit.words.units import ms, ns_to_ticks, seconds, ticks_to_ns
+
+FEC, PLC, SILENCE = 1, 2, 3
+"""How a missing frame was concealed, in the trace."""
+
+PATIENCE = seconds(1)
+"""How long a buffer that cannot say whether it is empty is asked for more after the end."""
+
+
+class Buffer(Protocol):
+    """What a jitter buffer must be able to do."""
+
+    def push(self, packet: Packet, now: int) -> None:
+        """Take a packet that arrived now."""
+
+    def pull(self, now: int) -> Packet | None:
+        """The frame whose turn it is, or None."""
+
+
+class Heard(NamedTuple):
+    """One turn of the playout."""
+
+    now: int
+    """When it is played."""
+    timestamp: int | None
+    """Unwrapped media time of its first sample; None while the stream waits."""
+    samples: Samples
+    """The sound of the frame, before it is stretched."""
+    played: Samples
+    """The sound as it is heard."""
+
+
+class Finished(Event):
+    """The last frame was played."""
+
+
+class Receiver(Endpoint):
+    """Plays what `session` receives.
+
+    `codec` may be None until the session's description or a payload type tells; `choose` then
+    makes one from them. `buffer` may be None: a `JitterBuffer` is made from `policy` when the
+    length of a packet is known.
+    """
+
+    def __init__(
+        self,
+        session: Any,
+        codec: Codec | None = None,
+        *,
+        buffer: Buffer | None = None,
+        policy: Any = None,
+        choose: Callable[[str, Packet], Codec] | None = None,
+        trace: Trace | None = None,
+        fec: bool = True,
+    ) -> None:
+        super().__init__(session)
+        self.codec = codec
+        self.buffer = buffer
+        self.trace = trace if trace is not None else Trace()
+        self.description = ""
+        self.closed: Closed | None = None
+        self.finished = False
+        self.undecodable = 0
+        """Packets whose payload the codec could not read; they were concealed."""
+        self.received_rate = RateMeter()
+        self._policy = policy
+        self._choose = choose
+        self._fec = fec
+        self._decoder: Decoder | None = None
+        self._scaler: TimeScaler | None = None
+        self._heard: list[Heard] = []
+        self._unwrap_seq = Unwrapper(16)
+        self._unwrap_timestamp = Unwrapper(32)
+        self._next: int | None = None  # the next turn, of a buffer that does not tell
+        self._quiet_since: int | None = None
+        self._last: Packet | None = None
+        self._last_seq = self._last_timestamp = self._missing = 0
+        self._packet_ticks = 0
+        self._packet_ns = ms(20)
+
+    # What the application takes ---------------------------------------------------------------
+
+    def audio(self) -> list[Heard]:
+        """Hand over what was played since the last call."""
+        heard, self._heard = self._heard, []
+        return heard
+
+    def resume(self, session: Any) -> None:
+        """Go on with a new session after the old one broke: what was buffered is kept."""
+        self.session = session
+        self.closed = None
+        self._quiet_since = None
+
+    # Reactions --------------------------------------------------------------------------------
+
+    def _handle(self, event: Event, now: int) -> bool:
+        if isinstance(event, Received):
+            self._receive(event.packet, now)
+            return True
+        if isinstance(event, Joined):
+            self.description = event.description
+        elif isinstance(event, Closed):
+            self.closed = event
+            self._quiet_since = now
+            if self._last is None and self._decoder is None:
+                self._finish()
+        return False
+
+    def _receive(self, packet: Packet, now: int) -> None:
+        self.received_rate.add(len(packet.payload), now)
+        self.trace.add((now, Did.ARRIVED, self._unwrap_seq(packet.seq), len(packet.payload)))
+        if self._decoder is None and not self._prepare(packet, now):
+            return
+        assert self.buffer is not None
+        self.buffer.push(packet, now)
+
+    def _prepare(self, packet: Packet, now: int) -> bool:
+        """Now the first packet is here: choose codec and buffer. False if it cannot be read."""
+        try:
+            if self.codec is None:
+                assert self._choose is not None, "a receiver needs a codec or a way to choose one"
+                self.codec = self._choose(self.description, packet)
+            ticks = self.codec.duration(packet.payload)
+        except WireError:
+            self.undecodable += 1
+            return False
+        clock_rate = self.codec.format.clock_rate
+        self._packet_ticks = ticks
+        self._packet_ns = ticks_to_ns(ticks, clock_rate)
+        self._decoder = self.codec.decoder()
+        self._scaler = TimeScaler(self.codec.sample_rate, self.codec.channels)
+        if self.buffer is None:
+            self.buffer = JitterBuffer(self._policy, frame=self._packet_ns, clock_rate=clock_rate)
+        self._ask = getattr(self.buffer, "deadline", None)
+        self._peek = getattr(self.buffer, "peek", None)
+        self._next = now
+        return True
+
+    # Turns ------------------------------------------------------------------------------------
+
+    def _due(self) -> int | None:
+        if self._decoder is None or self.finished:
+            return None
+        due: int | None = self._ask() if self._ask else self._next
+        return due
+
+    def _work(self, now: int) -> None:
+        due = self._due()
+        while due is not None and due <= now:
+            self._turn(due)
+            following = self._due()
+            if following == due:
+                return  # a buffer whose deadline does not move is asked again at the next tick
+            due = following
+
+    def _turn(self, now: int) -> None:
+        assert self.buffer is not None
+        packet = self.buffer.pull(now)
+        if self._next is not None:
+            self._next += self._packet_ns
+        if packet is not None:
+            self._play(packet, now)
+        elif self._last is not None:
+            self._fill(now)
+        if self.closed is not None and packet is None:
+            self._end(now)
+
+    def _play(self, packet: Packet, now: int) -> None:
+        assert self._decoder is not None
+        self._last = packet
+        self._missing = 0
+        self._quiet_since = now
+        self._last_seq = self._unwrap_seq(packet.seq)
+        self._last_timestamp = self._unwrap_timestamp(packet.timestamp)
+        try:
+            samples = self._decoder.decode(packet.payload)
+        except WireError:
+            self.undecodable += 1
+            samples = self._decoder.conceal(self._packet_samples)
+        self.trace.add((now, Did.PLAYED, self._last_seq, 0))
+        self._hear(now, self._last_timestamp, samples)
+
+    def _fill(self, now: int) -> None:
+        """No packet: wait, recover it from its successor, or conceal it."""
+        assert self._decoder is not None
+        if getattr(self.buffer, "holding", False):
+            self.trace.add((now, Did.HELD, -1, 0))
+            self._hear(now, None, self._decoder.conceal(self._packet_samples))
+            return
+        self._missing += 1
+        samples = self._recover()
+        how = PLC if samples is None else FEC
+        if samples is None:
+            samples = self._decoder.conceal(self._packet_samples)
+        self.trace.add((now, Did.CONCEALED, self._last_seq + self._missing, how))
+        self._hear(now, self._last_timestamp + self._missing * self._packet_ticks, samples)
+
+    def _recover(self) -> Samples | None:
+        """The missing frame, if its very successor is here and carries it."""
+        if not self._fec or self._peek is None:
+            return None
+        following: Packet | None = self._peek()
+        assert self._last is not None
+        if following is None or ahead16(following.seq, self._last.seq) != self._missing + 1:
+            return None
+        assert self._decoder is not None
+        try:
+            return self._decoder.recover(following.payload)
+        except WireError:
+            return None
+
+    def _hear(self, now: int, timestamp: int | None, samples: Samples) -> None:
+        due = self._due()
+        played = samples
+        if due is not None and due > now and self.codec is not None:
+            assert self._scaler is not None
+            rate = self.codec.sample_rate
+            # The difference of two positions, not a length rounded each time: nothing adds up.
+            wanted = ns_to_ticks(due, rate) - ns_to_ticks(now, rate)
+            played = self._scaler.process(samples, wanted)
+        self._heard.append(Heard(now, timestamp, samples, played))
+
+    @property
+    def _packet_samples(self) -> int:
+        assert self.codec is not None
+        return self._packet_ticks * self.codec.sample_rate // self.codec.format.clock_rate
+
+    # The end ----------------------------------------------------------------------------------
+
+    def _end(self, now: int) -> None:
+        """The session is closed and a turn found nothing: is that all?"""
+        waiting: int | None = len(self.buffer) if hasattr(self.buffer, "__len__") else None  # type: ignore[arg-type]
+        quiet = now - self._quiet_since if self._quiet_since is not None else 0
+        if waiting == 0 or (waiting is None and quiet >= PATIENCE):
+            self._finish()
+
+    def _finish(self) -> None:
+        self.finished = True
+        self._events.append(Finished())
