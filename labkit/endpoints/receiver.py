@@ -3,7 +3,7 @@
 Packets go into the jitter buffer as they come. One frame comes out at a time, when its turn has
 come: it is decoded, or recovered from the redundancy of its successor (FEC), or concealed (PLC),
 then stretched or squeezed to the instant at which the next frame is due. What comes out is one
-unbroken stretch of sound, in `audio()`.
+unbroken stretch of sound, one `Heard` event for each turn.
 
 Any object with `push(packet, now)` and `pull(now) -> Packet | None` can be the jitter buffer; it
 is then asked once a frame, from the first packet on. Three more things are used where it has
@@ -14,7 +14,8 @@ This module knows neither the wire, nor the codec, nor the sound card.
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple, Protocol
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 from labkit.codec.face import Codec, Decoder
 from labkit.core.jitterbuffer import JitterBuffer
@@ -47,8 +48,9 @@ class Buffer(Protocol):
         """The frame whose turn it is, or None."""
 
 
-class Heard(NamedTuple):
-    """One turn of the playout."""
+@dataclass(slots=True)
+class Heard(Event):
+    """One turn of the playout. Not frozen, because one is made for every frame."""
 
     now: int
     """When it is played."""
@@ -98,7 +100,6 @@ class Receiver(Endpoint):
         self._fec = fec
         self._decoder: Decoder | None = None
         self._scaler: TimeScaler | None = None
-        self._heard: list[Heard] = []
         self._unwrap_seq = Unwrapper(16)
         self._unwrap_timestamp = Unwrapper(32)
         self._next: int | None = None  # the next turn, of a buffer that does not tell
@@ -107,13 +108,6 @@ class Receiver(Endpoint):
         self._last_seq = self._last_timestamp = self._missing = 0
         self._packet_ticks = 0
         self._packet_ns = ms(20)
-
-    # What the application takes ---------------------------------------------------------------
-
-    def audio(self) -> list[Heard]:
-        """Hand over what was played since the last call."""
-        heard, self._heard = self._heard, []
-        return heard
 
     def resume(self, session: Any) -> None:
         """Go on with a new session after the old one broke: what was buffered is kept."""
@@ -248,7 +242,7 @@ class Receiver(Endpoint):
             # The difference of two positions, not a length rounded each time: nothing adds up.
             wanted = ns_to_ticks(due, rate) - ns_to_ticks(now, rate)
             played = self._scaler.process(samples, wanted)
-        self._heard.append(Heard(now, timestamp, samples, played))
+        self._events.append(Heard(now, timestamp, samples, played))
 
     @property
     def _packet_samples(self) -> int:

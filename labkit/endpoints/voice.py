@@ -17,7 +17,7 @@ from labkit.core.framer import Frame, Framer
 from labkit.core.packetizer import MAX_PAYLOAD, Packetizer
 from labkit.words.format import Samples
 from labkit.words.packet import Packet
-from labkit.words.seqnum import Unwrapper, add32
+from labkit.words.seqnum import Unwrapper, add32, ahead32
 from labkit.words.trace import Did, Trace
 from labkit.words.units import ticks_to_ns
 
@@ -66,6 +66,7 @@ class Voice:
         self._encoder = codec.encoder()
         self._frame_ticks = codec.frame_samples * codec.format.clock_rate // codec.sample_rate
         self._timestamp = self.first_timestamp
+        self._ticks = 0  # media time since the start, which does not wrap
         self._framer = Framer(codec.frame_samples, codec.channels)
         self._packetizer = Packetizer(
             codec.format,
@@ -113,18 +114,22 @@ class Voice:
             self.started = now - ticks_to_ns(len(samples), self.codec.sample_rate)
         return self._pack(self._framer.push(samples), now)
 
-    def captured(self, timestamp: int) -> int:
-        """When the sample with this unwrapped timestamp was captured."""
+    def _captured(self, ticks: int) -> int:
+        """When the sample so many ticks after the first was captured."""
         assert self.started is not None
-        ticks = timestamp - self.first_timestamp
         return self.started + ticks_to_ns(ticks, self.codec.format.clock_rate)
 
     def _pack(self, frames: list[Frame], now: int) -> list[Packet]:
         packets: list[Packet] = []
         for frame in frames:
             payload = self._encoder.encode(frame.samples)
-            packets += self._packetizer.packetize(payload, self._timestamp)
+            pieces = self._packetizer.packetize(payload, self._timestamp)
+            for packet in pieces:
+                seq = self._unwrap(packet.seq)
+                ticks = self._ticks + ahead32(packet.timestamp, self._timestamp)
+                self.trace.add((self._captured(ticks), Did.CAPTURED, seq, 0))
+                self.trace.add((now, Did.SENT, seq, len(packet.payload)))
+            packets += pieces
+            self._ticks += self._frame_ticks
             self._timestamp = add32(self._timestamp, self._frame_ticks)
-        for packet in packets:
-            self.trace.add((now, Did.SENT, self._unwrap(packet.seq), len(packet.payload)))
         return packets

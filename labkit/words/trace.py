@@ -15,6 +15,7 @@ from typing import NamedTuple, TextIO
 class Did(StrEnum):
     """The vocabulary of a trace: what can befall a packet or a part."""
 
+    CAPTURED = "captured"  # its first sample was spoken
     SENT = "sent"  # left the sender; value: bytes on the wire with headers of ours
     LOST = "lost"  # the link dropped it; value: 0
     QUEUE_DROPPED = "queue-dropped"  # a full queue dropped it

@@ -1,0 +1,193 @@
+"""What the three commands share: options, sources, the status line, errors, Ctrl-C.
+
+A `LabError` becomes one line on standard error and exit code 2, never a traceback. Exit code 0:
+it worked; 1: it worked, and the answer is no; 130: stopped by Ctrl-C before anything began.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import signal
+import sys
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from labkit.words.errors import BadInput, LabError
+
+EXIT_ERROR = 2
+
+
+class Help(argparse.RawDescriptionHelpFormatter):
+    """Keeps the layout of examples and leaves room for long options."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, max_help_position=30, width=100)
+
+
+def parser(prog: str, what: str, examples: str) -> argparse.ArgumentParser:
+    """A parser whose help ends with examples that can be pasted."""
+    return argparse.ArgumentParser(
+        prog=prog, description=what, epilog=f"examples:\n{examples}", formatter_class=Help
+    )
+
+
+def subcommand(
+    commands: Any, name: str, what: str, examples: str, run: Callable[[Any], int]
+) -> argparse.ArgumentParser:
+    """Add one subcommand, with its help and what it runs."""
+    sub: argparse.ArgumentParser = commands.add_parser(
+        name,
+        help=what,
+        description=what[0].upper() + what[1:] + ".",
+        epilog=f"examples:\n{examples}",
+        formatter_class=Help,
+    )
+    sub.set_defaults(run=run)
+    return sub
+
+
+def run(make_parser: Callable[[], argparse.ArgumentParser], argv: Sequence[str] | None) -> int:
+    """Parse, run, and turn what goes wrong into a line and an exit code."""
+    options = make_parser().parse_args(argv)
+    try:
+        code: int = options.run(options)
+    except LabError as error:
+        print(f"{make_parser().prog}: {error}", file=sys.stderr)
+        return EXIT_ERROR
+    except KeyboardInterrupt:
+        print(file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 0
+    return code
+
+
+def run_until_interrupt(main: Callable[[asyncio.Event], Awaitable[int]]) -> int:
+    """Run a coroutine; Ctrl-C and SIGTERM set its `stop` event, so that it ends in order."""
+
+    async def supervised() -> int:
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for signum in (signal.SIGINT, signal.SIGTERM):
+            with contextlib.suppress(NotImplementedError):  # Windows: KeyboardInterrupt instead
+                loop.add_signal_handler(signum, stop.set)
+        return await main(stop)
+
+    return asyncio.run(supervised())
+
+
+def address(text: str) -> tuple[str, int]:
+    """`host:port`, `[v6]:port` or `:port` as an argument type."""
+    host, colon, port = text.rpartition(":")
+    if not colon or not port.isdecimal() or not 0 <= int(port) < 65536:
+        raise argparse.ArgumentTypeError(f"{text!r} is not host:port, for example 127.0.0.1:5000")
+    return host.strip("[]") or "127.0.0.1", int(port)
+
+
+def output_path(text: str) -> Path:
+    """A file that can be written, as an argument type."""
+    path = Path(text)
+    if path.is_dir() or not path.parent.is_dir():
+        raise argparse.ArgumentTypeError(f"cannot write {text!r}: is the folder there?")
+    return path
+
+
+def positive(text: str) -> float:
+    """A number above zero, as an argument type."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0
+    if not value > 0 or value == float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number above zero")
+    return value
+
+
+class StatusLine:
+    """One line that is written over itself on a terminal, and now and then to a file or pipe."""
+
+    def __init__(self, every: int = 10) -> None:
+        self._live = sys.stderr.isatty()
+        self._every = every
+        self._count = 0
+        self._width = 0
+
+    def show(self, text: str) -> None:
+        """Replace the line."""
+        self._count += 1
+        if self._live:
+            print(f"\r{text:<{self._width}}", end="", file=sys.stderr, flush=True)
+            self._width = len(text)
+        elif self._count % self._every == 0:
+            print(text, file=sys.stderr, flush=True)
+
+    def say(self, text: str) -> None:
+        """A line that stays, above the one that changes."""
+        if self._live and self._width:
+            print(f"\r{'':<{self._width}}\r", end="", file=sys.stderr)
+        print(text, file=sys.stderr, flush=True)
+
+    def end(self) -> None:
+        """Leave the last line standing."""
+        if self._live and self._width:
+            print(file=sys.stderr)
+            self._width = 0
+
+
+def add_codec_options(sub: argparse.ArgumentParser) -> None:
+    """The options that describe a codec."""
+    group = sub.add_argument_group("codec")
+    group.add_argument("--codec", choices=["opus", "pcm"], default="opus")
+    group.add_argument("--bitrate", type=positive, default=32_000, help="Opus, bits a second (32000)")
+    group.add_argument("--frame-ms", type=float, default=20, help="sound in a frame (20)")
+    group.add_argument("--channels", type=int, choices=[1, 2], default=1)
+    group.add_argument("--complexity", type=int, choices=range(11), default=10, metavar="0-10")
+    group.add_argument("--fec", action="store_true", help="Opus: carry each frame again in the next")
+    group.add_argument("--dtx", action="store_true", help="Opus: send next to nothing in silence")
+
+
+def codec_from(options: argparse.Namespace) -> Any:
+    """The codec that the options describe. `BadInput` when they do not go together."""
+    if options.codec == "pcm":
+        if options.fec or options.dtx:
+            raise BadInput("--fec and --dtx belong to Opus", "--codec opus")
+        from labkit.codec.pcm import Pcm
+
+        return Pcm(channels=options.channels, frame_ms=options.frame_ms)
+    from labkit.codec.opus import Opus
+
+    return Opus(
+        int(options.bitrate),
+        frame_ms=options.frame_ms,
+        channels=options.channels,
+        complexity=options.complexity,
+        fec=options.fec,
+        dtx=options.dtx,
+    )
+
+
+def source_from(name: str, sample_rate: int, channels: int) -> Any:
+    """A paced source: `speech`, `tone`, or the path of a WAV file."""
+    from labkit.lab.sources import speech, tone, wav
+
+    if name == "speech":
+        clip = speech()
+    elif name == "tone":
+        clip = tone()
+    else:
+        clip = wav(name)
+    from labkit.lab.sources import converted
+
+    return converted(clip, sample_rate, channels)
+
+
+@contextlib.contextmanager
+def closing_status() -> Iterator[StatusLine]:
+    """A status line that leaves the cursor on a fresh line, however the block ends."""
+    status = StatusLine()
+    try:
+        yield status
+    finally:
+        status.end()

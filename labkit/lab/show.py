@@ -1,0 +1,171 @@
+"""Pictures, in one visual style: what a call did, packet by packet.
+
+A picture is a `Picture`: a notebook shows it, `save` writes it as PNG. Nothing here goes through
+`pyplot`, so no figure is left open and no backend is chosen behind anybody's back. Colours are
+safe for the colour-blind (Okabe and Ito 2008) and mean the same everywhere: blue is played, orange
+is late, vermilion is lost, green is recovered.
+
+This module computes nothing: figures come from `labkit.core.timeline` and `labkit.core.quality`.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from labkit.core.timeline import NEVER, Fate, Timeline
+from labkit.words.units import NS_PER_MS, NS_PER_S
+
+if TYPE_CHECKING:
+    from labkit.lab.call import Result
+
+PLAYED, LATE, LOST, RECOVERED, LINE, GREY = (
+    "#0072B2", "#E69F00", "#D55E00", "#009E73", "#333333", "#8A8A8A",
+)  # fmt: skip
+
+STYLE: dict[str, Any] = {
+    "figure.dpi": 110,
+    "figure.facecolor": "white",
+    "axes.facecolor": "white",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": GREY,
+    "axes.labelcolor": LINE,
+    "axes.titlelocation": "left",
+    "axes.titlesize": 11,
+    "axes.titleweight": "bold",
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#E8E8E8",
+    "legend.frameon": False,
+    "legend.fontsize": 9,
+    "xtick.color": LINE,
+    "ytick.color": LINE,
+    "font.size": 10,
+    "font.family": "DejaVu Sans",
+}
+
+
+class Picture:
+    """A finished drawing. `alt` says in words what it shows."""
+
+    def __init__(self, figure: Figure, alt: str) -> None:
+        self.figure = figure
+        self.alt = alt
+
+    def png(self) -> bytes:
+        """The picture as PNG bytes."""
+        out = BytesIO()
+        FigureCanvasAgg(self.figure).print_png(out)
+        return out.getvalue()
+
+    def save(self, path: str | Path) -> Path:
+        """Write the picture as a PNG file."""
+        path = Path(path)
+        path.write_bytes(self.png())
+        return path
+
+    def _repr_png_(self) -> bytes:
+        return self.png()
+
+    def __repr__(self) -> str:
+        return f"<Picture: {self.alt}>"
+
+
+@contextmanager
+def canvas(width: float = 9, height: float = 3.4, rows: int = 1) -> Iterator[tuple[Figure, Any]]:
+    """A figure with `rows` of axes in our style; laid out when the block ends."""
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(width, height * rows), layout="constrained")
+        yield figure, figure.subplots(rows, 1, sharex=rows > 1, squeeze=False)[:, 0]
+
+
+def timelines(results: Sequence["Result"], titles: Sequence[str] = ()) -> Picture:
+    """One row for each call: when every packet came, and whether it was played.
+
+    Height is the delay since the packet was spoken. The dark line is when it was played: dots
+    above the line came too late.
+    """
+    highest = max(_ceiling(r.timeline) for r in results)
+    with canvas(rows=len(results)) as (figure, rows):
+        for axes, result, title in zip(rows, results, titles or [r.title for r in results], strict=True):
+            _draw_timeline(axes, result.timeline, highest)
+            axes.set_title(title)
+        rows[0].legend(loc="lower right", ncols=5, markerscale=1.6, bbox_to_anchor=(1, 1))
+        rows[-1].set_xlabel("time (s)")
+    return Picture(figure, "; ".join(_in_words(r.timeline) for r in results))
+
+
+def _ceiling(timeline: Timeline) -> float:
+    came = timeline.arrived != NEVER
+    delays = (timeline.arrived[came] - timeline.captured[came]) / NS_PER_MS
+    ear = timeline.mouth_to_ear_ms()
+    tops = [float(np.percentile(d, 99.5)) for d in (delays, ear) if len(d)]
+    return 1.15 * max(tops, default=100.0)
+
+
+def _draw_timeline(axes: Axes, timeline: Timeline, highest: float) -> None:
+    time = (timeline.captured - timeline.captured[0]) / NS_PER_S
+    fate = timeline.fate
+    played, late, lost = (fate == f for f in (Fate.PLAYED, Fate.LATE, Fate.LOST))
+    recovered = (~played) & (timeline.concealed == 1)
+    network = (timeline.arrived - timeline.captured) / NS_PER_MS
+    ear = (timeline.played[played] - timeline.captured[played]) / NS_PER_MS
+    axes.plot(time[played], ear, color=LINE, lw=1.1, drawstyle="steps-post", label="played at")
+    axes.plot(time[played], network[played], ".", color=PLAYED, ms=3, label="in time")
+    shown = np.minimum(network[late], highest * 0.97)
+    axes.plot(time[late], shown, "^", color=LATE, ms=4, label="too late")
+    floor = np.full(len(timeline), 0.02 * highest)
+    gone = lost & ~recovered
+    axes.plot(time[gone], floor[gone], "|", color=LOST, ms=9, mew=1.4, label="lost")
+    axes.plot(time[recovered], floor[recovered] * 3.5, "|", color=RECOVERED, ms=9, mew=1.4, label="recovered (FEC)")
+    axes.set_ylim(0, highest)
+    axes.set_xlim(0, float(time[-1]) if len(time) else 1)
+    axes.set_ylabel("delay since spoken (ms)")
+
+
+def _in_words(timeline: Timeline) -> str:
+    return (
+        f"{len(timeline)} packets: {timeline.count(Fate.PLAYED)} played, "
+        f"{timeline.count(Fate.LATE)} too late, {timeline.count(Fate.LOST)} lost"
+    )
+
+
+def histogram(
+    delays_ms: dict[str, Sequence[float]], label: str = "one-way delay (ms)", bins: int = 60
+) -> Picture:
+    """Distributions of delay, one for each name, on one axis."""
+    colours = (PLAYED, LATE, RECOVERED, LOST)
+    top = max((float(np.percentile(d, 99.5)) for d in delays_ms.values() if len(d)), default=1.0)
+    edges = np.linspace(0, top, bins)
+    with canvas() as (figure, rows):
+        axes = rows[0]
+        for (name, delays), colour in zip(delays_ms.items(), colours, strict=False):
+            axes.hist(np.minimum(delays, top), edges, color=colour, alpha=0.6, label=name)
+        axes.set_xlabel(label)
+        axes.set_ylabel("packets")
+        axes.legend()
+    words = (f"{n}: median {np.median(d):.1f} ms" for n, d in delays_ms.items() if len(d))
+    return Picture(figure, f"Histogram of {label}; " + "; ".join(words))
+
+
+def frontier(points: dict[str, Sequence[tuple[float, float]]], ylabel: str = "frames missing (%)") -> Picture:
+    """What a buffer costs against what it saves: delay in ms to the right, loss upward."""
+    colours = (PLAYED, LATE, RECOVERED, LOST, LINE)
+    with canvas(height=3.8) as (figure, rows):
+        axes = rows[0]
+        for (name, line), colour in zip(points.items(), colours, strict=False):
+            x, y = zip(*sorted(line), strict=True)
+            axes.plot(x, y, "o-" if len(x) > 1 else "*", ms=5 if len(x) > 1 else 14, color=colour, label=name)
+        axes.set_xlabel("mouth-to-ear delay (ms)")
+        axes.set_ylabel(ylabel)
+        axes.set_ylim(bottom=0)
+        axes.legend()
+    return Picture(figure, f"{ylabel} against delay for {', '.join(points)}")
