@@ -6,7 +6,7 @@ receives or waits.
     option          Linux                           macOS                     Windows
     TCP_NODELAY     as everywhere                   as everywhere             as everywhere
     SO_RCVBUF       doubled, cut to rmem_max        refused above a maximum   taken as it is
-    SO_REUSEADDR    a port in TIME_WAIT is free     the same                  a port in use is stolen
+    SO_REUSEADDR    a port in TIME_WAIT is free     the same                  a port in use: stolen
 """
 
 import errno
