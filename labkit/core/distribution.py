@@ -1,0 +1,42 @@
+"""The shapes of delay that netem knows, as it knows them: tables of 4096 numbers.
+
+`netem` draws a random place in a table and multiplies what it finds by the jitter. The tables
+are inverse distribution functions in steps of 1/4096, cut at four times the jitter. We compute
+them from the same formulas as iproute2's `netem/*.c`, which NIST Net wrote:
+
+    normal          mean 0, deviation 1, within ±4
+    pareto          4/3 · (u^(-1/3) - 3/2), u uniform: from -2/3 to 4, a long tail upwards
+    paretonormal    a quarter of the first and three quarters of the second, at the same place
+
+This module draws nothing and knows no delay.
+"""
+
+from collections.abc import Sequence
+from functools import cache
+from statistics import NormalDist
+from typing import Final
+
+TABLE_SIZE: Final = 4096
+_LARGEST: Final = 32767 / 8192
+"""tc keeps 16-bit numbers in units of 1/8192."""
+
+
+def _normal() -> list[float]:
+    inverse = NormalDist().inv_cdf
+    places = ((i + 0.125) / TABLE_SIZE for i in range(TABLE_SIZE))
+    return [max(-4.0, min(inverse(place), _LARGEST)) for place in places]
+
+
+def _pareto() -> list[float]:
+    survivals = (1 - i / TABLE_SIZE for i in range(TABLE_SIZE))
+    return [min(4 / 3 * (u ** (-1 / 3) - 1.5), _LARGEST) for u in survivals]
+
+
+@cache
+def delay_table(name: str) -> Sequence[float]:
+    """The table of a distribution: deviations from the delay, in units of the jitter."""
+    if name == "normal":
+        return tuple(_normal())
+    if name == "pareto":
+        return tuple(_pareto())
+    return tuple((n + 3 * p) / 4 for n, p in zip(_normal(), _pareto(), strict=True))
