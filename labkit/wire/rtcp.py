@@ -193,7 +193,7 @@ class App:
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
-    """A packet of another type, uninterpreted: feedback (RFC 4585), reports (RFC 3611) and others."""
+    """A packet of another type, uninterpreted: feedback (RFC 4585), RFC 3611 and others."""
 
     packet_type: int
     count: int
