@@ -1,0 +1,341 @@
+"""The jitter buffer: packets come in as they like, frames go out evenly.
+
+Each packet has a *turn*: the instant at which its frame is played. It may come in any order until
+then; the reordering window is the playout delay itself. Which delay is right, a `DelayPolicy`
+says; how to get there without a click is decided here.
+
+    transit                            x late: above the line
+       ^                         x
+       |  - - - - - - - - - - - - - - - - - - - -   line: turn minus media time
+       |    o o     o       o o     o o
+       |        o o   o o o     o o                 in time
+       +----------------------------------------> packets
+
+The late policy, in full:
+
+- A packet is **late** when it comes after its turn. It is counted and dropped, but the policy has
+  seen it: a policy that is not told of late packets never learns that its line is too low.
+- A turn whose packet is not there, while a later one is, is **lost**: the receiver conceals it, or
+  recovers it by FEC from the packet that `peek` shows, and the stream goes on.
+- When nothing at all is there, the buffer cannot know whether the next packet is lost, late, or
+  was never sent because nobody speaks. It **holds**: the receiver conceals, and the next packet to
+  come settles what it was. If the policy, having seen that packet, counts it as in time, it is
+  played next and the line is redrawn through it. Otherwise the turns that passed are lost.
+- Timestamps that jump where sequence numbers do not are a **silence**. The buffer holds until the
+  turn of the packet after it, and there the line is redrawn at once to where the policy wants it.
+- In the midst of speech the line moves by a quarter of a frame each turn at most: frames of 20 ms
+  follow each other in 15 to 25 ms and the receiver scales the sound in time.
+- A **duplicate** is counted and dropped. Of more than `capacity` packets the oldest is
+  **skipped**: what is spoken now matters more than what was spoken a second ago.
+- A packet from far outside the window (RFC 3550 appendix A.1), from another source, or five
+  seconds off the clock is kept aside. When a second one follows it, the stream has restarted: what
+  is left of the old one is skipped, what the policy learned is kept.
+
+This module knows no bytes, no codec and no sound. Both wraparounds are `seqnum`'s affair.
+"""
+
+from labkit.core.delaypolicy import Adaptive, DelayPolicy
+from labkit.words.packet import Packet
+from labkit.words.seqnum import add32, ahead16, ahead32
+from labkit.words.trace import Did, Trace
+from labkit.words.units import NS_PER_S, ms, ns_to_ticks, seconds, ticks_to_ns
+
+MAX_DROPOUT = 3000
+"""A step ahead of this many is another stream; RFC 3550 appendix A.1."""
+MAX_MISORDER = 100
+"""A step back of more than this is another stream; RFC 3550 appendix A.1."""
+MAX_TRANSIT_STEP = seconds(5)
+"""Two transits further apart than this are not of one clock."""
+
+
+class JitterBuffer:
+    """Holds packets until their turn.
+
+    `policy` draws the line; `frame` is the duration of one packet in nanoseconds; `capacity`
+    bounds the memory, in packets. With a `trace` it writes what it alone knows: LATE, DUPLICATE,
+    SKIPPED, and at each turn DEPTH and TARGET.
+    """
+
+    __slots__ = (
+        "_begun", "_due", "_epoch", "_frame_ticks", "_last_ticks", "_last_transit", "_line",
+        "_missed", "_newest", "_newest_seq", "_newest_timestamp", "_next", "_slots", "_ssrc",
+        "_stalled", "_stray", "_timestamp", "capacity", "clock_rate", "duplicates", "frame",
+        "held", "holding", "late", "lost", "played", "policy", "received", "reordered",
+        "skipped", "strays", "trace",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        policy: DelayPolicy | None = None,
+        *,
+        frame: int = ms(20),
+        clock_rate: int = 48_000,
+        capacity: int = 100,
+        trace: Trace | None = None,
+    ) -> None:
+        self.policy: DelayPolicy = policy if policy is not None else Adaptive()
+        self.frame = frame
+        self.clock_rate = clock_rate
+        self.capacity = capacity
+        self.trace = trace
+        self.holding = False
+        """The last None meant: the stream has not moved. Otherwise: this frame is missing."""
+        self.received = 0
+        """Packets pushed, of every kind."""
+        self.played = 0
+        self.late = 0
+        """Packets that came after their turn."""
+        self.duplicates = 0
+        self.lost = 0
+        """Turns that passed without their packet, whether it came late or never."""
+        self.held = 0
+        """Turns at which nothing at all was there, or a silence lasted."""
+        self.skipped = 0
+        """Packets that were here in time and dropped to catch up."""
+        self.reordered = 0
+        """Packets that came after one with a greater number."""
+        self.strays = 0
+        """Packets of no stream we know."""
+        self._frame_ticks = ns_to_ticks(frame, clock_rate)
+        self._slots: dict[int, Packet] = {}
+        self._missed: dict[int, None] = {}  # lost turns, so that late is told from duplicate
+        self._stray: Packet | None = None
+        # the newest packet: unwrapped number, the two as they were sent, ticks since `_epoch`
+        self._newest = self._newest_seq = self._newest_timestamp = self._last_ticks = 0
+        self._ssrc = 0
+        self._epoch = self._last_transit = 0
+        # the turn: number, timestamp, instant, and instant minus media time
+        self._next = self._timestamp = self._line = 0
+        self._due: int | None = None
+        self._begun = False
+        self._stalled = False
+
+    def __len__(self) -> int:
+        return len(self._slots)
+
+    def deadline(self) -> int | None:
+        """When the next turn is due; None before the first packet."""
+        return self._due
+
+    def depth(self, now: int) -> int:
+        """Nanoseconds of sound in hand: the packets that wait and the rest of the one in play."""
+        rest = self._due - now if self._due is not None and self._begun else 0
+        return len(self._slots) * self.frame + max(0, rest)
+
+    def peek(self) -> Packet | None:
+        """The packet whose turn is next, if it is here."""
+        return self._slots.get(self._next)
+
+    # In ---------------------------------------------------------------------------------------
+
+    def push(self, packet: Packet, now: int) -> None:
+        """Take a packet that arrived now."""
+        self.received += 1
+        if self._due is None:
+            self._restart(packet, now)
+            return
+        step = packet.seq - self._newest_seq
+        if step != 1:
+            step = ahead16(packet.seq, self._newest_seq)
+        ticks = packet.timestamp - self._newest_timestamp
+        if ticks != self._frame_ticks:
+            ticks = ahead32(packet.timestamp, self._newest_timestamp)
+        ticks += self._last_ticks
+        transit = now - self._epoch - ticks * NS_PER_S // self.clock_rate
+        if (
+            not -MAX_MISORDER <= step < MAX_DROPOUT
+            or packet.ssrc != self._ssrc
+            or not -MAX_TRANSIT_STEP < transit - self._last_transit < MAX_TRANSIT_STEP
+        ):
+            self._astray(packet, now)
+            return
+        seq = self._newest + step
+        if step > 0:
+            self._newest = seq
+            self._newest_seq = packet.seq
+            self._newest_timestamp = packet.timestamp
+            self._last_ticks = ticks
+        elif seq in self._slots or (seq < self._next and self._begun and seq not in self._missed):
+            self.duplicates += 1
+            if self.trace is not None:
+                self.trace.add((now, Did.DUPLICATE, seq, 0))
+            return
+        else:
+            self.reordered += 1
+        self._last_transit = transit
+        self.policy.observe(transit, now)
+        if (seq < self._next or self._stalled) and not self._settle(seq, packet, transit, now):
+            self.late += 1
+            if self.trace is not None:
+                self.trace.add((now, Did.LATE, seq, max(0, transit - self._line)))
+            return
+        self._slots[seq] = packet
+        if len(self._slots) > self.capacity:
+            self._skip(now)
+
+    def _settle(self, seq: int, packet: Packet, transit: int, now: int) -> bool:
+        """A packet came while its turn may have passed: is it played?"""
+        assert self._due is not None
+        if seq < self._next:
+            if self._begun:
+                self._missed.pop(seq)
+                return False
+            # reordered at the very start: the stream begins with this one instead
+            self._next, self._timestamp = seq, packet.timestamp
+            self._line = max(self.policy.target(), transit)
+            self._due = now - transit + self._line
+            return True
+        ahead = now - transit - (self._due - self._line)  # of the running turn, in media time
+        if ahead < 0:
+            if transit > self.policy.target():
+                self._pass_over(seq + 1)
+                return False
+            self._pass_over(seq)
+            self._timestamp = packet.timestamp
+            self._line -= ahead
+        else:
+            self._pass_over(seq - ahead // self.frame)
+        self._stalled = False
+        return True
+
+    def _pass_over(self, until: int) -> None:
+        """The turns before `until` have passed without their packets."""
+        for seq in range(self._next, until):
+            self.lost += 1
+            self._missed[seq] = None
+            if len(self._missed) > MAX_MISORDER:
+                del self._missed[next(iter(self._missed))]
+        self._next = max(self._next, until)
+
+    def _skip(self, now: int) -> None:
+        """Drop the oldest packet, and with it the turns up to it."""
+        oldest = min(self._slots)
+        del self._slots[oldest]
+        turns = oldest + 1 - self._next
+        self._pass_over(oldest)
+        self._next = oldest + 1
+        self._timestamp = add32(self._timestamp, turns * self._frame_ticks)
+        self._line -= turns * self.frame
+        self.skipped += 1
+        if self.trace is not None:
+            self.trace.add((now, Did.SKIPPED, oldest, 0))
+
+    # Restarts ---------------------------------------------------------------------------------
+
+    def _astray(self, packet: Packet, now: int) -> None:
+        """Not of this stream. Two in a row are a new one (RFC 3550 appendix A.1)."""
+        stray, self._stray = self._stray, packet
+        self.strays += 1
+        if (
+            stray is not None
+            and stray.ssrc == packet.ssrc
+            and ahead16(packet.seq, stray.seq) == 1
+        ):
+            self.strays -= 2
+            self.received -= 1
+            self._restart(stray, now)
+            self.push(packet, now)
+
+    def _restart(self, packet: Packet, now: int) -> None:
+        """Begin anew with this packet. Its transit is taken to be that of the one before."""
+        self.skipped += len(self._slots)
+        self._slots.clear()
+        self._missed.clear()
+        self._stray = None
+        self._newest += ahead16(packet.seq, self._newest_seq)
+        self._newest_seq, self._newest_timestamp = packet.seq, packet.timestamp
+        self._ssrc = packet.ssrc
+        self._last_ticks = 0
+        self._epoch = now - self._last_transit
+        self.policy.observe(self._last_transit, now)
+        self._next, self._timestamp = self._newest, packet.timestamp
+        start = self._epoch + self.policy.target()
+        self._due = start if self._due is None else max(start, self._due)
+        self._line = self._due - self._epoch
+        self._begun = self._stalled = False
+        self._slots[self._next] = packet
+
+    # Out --------------------------------------------------------------------------------------
+
+    def pull(self, now: int) -> Packet | None:
+        """The frame whose turn it is. None: conceal it, or wait; `holding` says which."""
+        due = self._due
+        if due is None or now < due:
+            self.holding = True
+            return None
+        if now - due >= self.frame:
+            due = self._catch_up(now)
+        packet = self._slots.pop(self._next, None)
+        if packet is None:
+            if not self._slots:
+                return self._stall(now)
+            self._pass_over(self._next + 1)
+        else:
+            if packet.timestamp != self._timestamp and self._silent(packet):
+                return None
+            self._next += 1
+            self.played += 1
+            self._begun = True
+        self.holding = False
+        self._timestamp = add32(self._timestamp, self._frame_ticks)
+        # towards the line, by a quarter of a frame at most
+        frame = self.frame
+        slew = self.policy.target() - self._line
+        if slew:
+            limit = frame >> 2
+            if slew > limit:
+                slew = limit
+            elif slew < -limit:
+                slew = -limit
+            self._line += slew
+        self._due = due + frame + slew
+        if self.trace is not None:
+            self._note(now)
+        return packet
+
+    def _stall(self, now: int) -> None:
+        """Nothing is here. The clock runs on; the next packet will settle what this was."""
+        assert self._due is not None
+        self._stalled = True
+        self._timestamp = add32(self._timestamp, self._frame_ticks)
+        self._hold(self.frame)
+        if self.trace is not None:
+            self._note(now)
+
+    def _hold(self, time: int) -> None:
+        assert self._due is not None
+        self.held += 1
+        self.holding = True
+        self._due += time
+
+    def _silent(self, packet: Packet) -> bool:
+        """The packet is here but its timestamp is not the turn's: does a silence last?"""
+        gap = ticks_to_ns(ahead32(packet.timestamp, self._timestamp), self.clock_rate)
+        wait = self.policy.target() - (self._line - gap)
+        if gap > 0 and wait > self.frame // 2:
+            self._slots[self._next] = packet
+            wait = min(wait, self.frame)
+            self._line += wait
+            self._hold(wait)
+            return True
+        self._line -= gap
+        self._timestamp = packet.timestamp
+        return False
+
+    def _catch_up(self, now: int) -> int:
+        """Whoever pulls does not keep to the deadline: let turns pass until it is now."""
+        assert self._due is not None
+        while now - self._due >= self.frame:
+            if self._slots.pop(self._next, None) is not None:
+                self.skipped += 1
+                self._next += 1
+            elif self._slots:
+                self._pass_over(self._next + 1)
+            self._timestamp = add32(self._timestamp, self._frame_ticks)
+            self._due += self.frame
+        return self._due
+
+    def _note(self, now: int) -> None:
+        assert self.trace is not None
+        self.trace.add((now, Did.DEPTH, -1, self.depth(now)))
+        self.trace.add((now, Did.TARGET, -1, self.policy.target()))
