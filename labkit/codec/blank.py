@@ -53,6 +53,11 @@ class Blank:
         """Samples in one frame."""
         return round(SAMPLE_RATE * self.frame_ms / 1000)
 
+    @property
+    def has_plc(self) -> bool:
+        """True: silence goes on perfectly."""
+        return True
+
     def encoder(self) -> "BlankEncoder":
         """An encoder that hands out one payload for ever."""
         return BlankEncoder(self.size)
@@ -61,7 +66,7 @@ class Blank:
         """A decoder that hands out one silent frame for ever."""
         return BlankDecoder(self.frame_samples)
 
-    def duration(self, payload: bytes) -> int:  # noqa: ARG002
+    def duration(self, payload: bytes) -> int:
         """One frame, whatever the payload."""
         return self.frame_samples
 
@@ -72,7 +77,7 @@ class BlankEncoder:
     def __init__(self, size: int) -> None:
         self._payload = bytes(size)
 
-    def encode(self, samples: Samples) -> bytes:  # noqa: ARG002
+    def encode(self, samples: Samples) -> bytes:
         """The one payload."""
         return self._payload
 
@@ -84,11 +89,11 @@ class BlankDecoder:
         self._silence = np.zeros((frame_samples, 1), np.int16)
         self._silence.flags.writeable = False
 
-    def decode(self, payload: bytes) -> Samples:  # noqa: ARG002
+    def decode(self, payload: bytes) -> Samples:
         """The one silent frame."""
         return self._silence
 
-    def recover(self, following: bytes) -> Samples | None:  # noqa: ARG002
+    def recover(self, following: bytes) -> Samples | None:
         """Always None."""
         return None
 

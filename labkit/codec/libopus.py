@@ -54,15 +54,6 @@ class Libopus:
     decoder_init: Any
     decoder_ctl: Any
     decode: Any
-    packet_samples: Any
-    packet_parse: Any
-
-    def first_frame(self, payload: bytes) -> int:
-        """Where the first frame's data starts in a payload, or a negative error."""
-        start = ctypes.c_int()
-        sizes = (ctypes.c_int16 * 48)()
-        count = self.packet_parse(payload, len(payload), None, None, sizes, ctypes.byref(start))
-        return start.value if count > 0 and sizes[0] else -1
 
 
 @cache
@@ -89,17 +80,6 @@ def load() -> Libopus:
         decoder_ctl=decoder_ctl,
         decode=_function(
             handle, "opus_decode", number, _STATE, ctypes.c_char_p, size, _BUFFER, number, number
-        ),
-        packet_samples=_function(
-            handle, "opus_packet_get_nb_samples", number, ctypes.c_char_p, size, size
-        ),
-        packet_parse=_function(
-            handle,
-            "opus_packet_parse",
-            number,
-            ctypes.c_char_p,
-            size,
-            *[ctypes.c_void_p] * 4,
         ),
     )
 

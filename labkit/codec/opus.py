@@ -15,13 +15,15 @@ network, and what a payload's first byte means is written in `labkit.wire.opus_t
 
 import ctypes
 from dataclasses import KW_ONLY, dataclass
+from numbers import Integral
 from types import MappingProxyType
 from typing import Any, Final
 
 import numpy as np
 
 from labkit.codec.libopus import libopus_path, libopus_version, load
-from labkit.words.errors import BadInput, Malformed, Truncated, WireError
+from labkit.wire import opus_toc
+from labkit.words.errors import BadInput, Malformed, WireError
 from labkit.words.format import PT_OPUS, AudioFormat, Samples
 from labkit.words.units import FRAME_MS, SAMPLE_RATE
 
@@ -38,12 +40,7 @@ PAYLOAD_SIZES: Final = range(32, 4_001)
 
 CLOCK_RATE: Final = 48_000
 """Of timestamps and in SDP, whatever rate the sound has (RFC 7587 section 4.1)."""
-SPEC: Final = "RFC 6716 section 3"
 
-_FIRST_HYBRID: Final = 12
-_FIRST_CELT: Final = 16
-"""Configurations below are SILK and hybrid, RFC 6716 table 2."""
-_STEREO: Final = 4
 _LONGEST_MS: Final = 120
 _DTX_SIZE: Final = 2
 """Payloads of two bytes or fewer need not be sent, says libopus's documentation of DTX."""
@@ -73,7 +70,7 @@ class Opus:
     def __post_init__(self) -> None:
         _check("a bitrate", self.bitrate, BITRATES)
         _check("a frame length in ms", self.frame_ms, FRAME_LENGTHS)
-        _check("a number of channels", self.channels, (1, 2))
+        _check("a number of channels", self.channels, range(1, 3))
         _check("a complexity", self.complexity, range(11))
         _check("an application", self.application, tuple(APPLICATIONS))
         _check("a largest payload", self.max_payload, PAYLOAD_SIZES)
@@ -99,6 +96,11 @@ class Opus:
         """Samples of each channel in one frame."""
         return round(self.sample_rate * self.frame_ms / 1000)
 
+    @property
+    def has_plc(self) -> bool:
+        """True: libopus continues the sound, and fades it in a long gap."""
+        return True
+
     def encoder(self) -> "OpusEncoder":
         """A fresh encoder. `MissingCapability` when there is no libopus."""
         return OpusEncoder(self)
@@ -109,7 +111,7 @@ class Opus:
 
     def duration(self, payload: bytes) -> int:
         """How long the payload lasts, in 1/48000 s. `WireError` if it is no Opus."""
-        return duration(payload)
+        return opus_toc.duration(payload)
 
 
 class OpusEncoder:
@@ -117,15 +119,15 @@ class OpusEncoder:
 
     def __init__(self, settings: Opus) -> None:
         lib = load()
-        self._ctl, self._ask = lib.encoder_ctl, lib.ctl
+        self._ctl, self._requests = lib.encoder_ctl, lib.ctl
         self._state = _state(lib.encoder_size(settings.channels))
         application = APPLICATIONS[settings.application]
         error = lib.encoder_init(self._state, settings.sample_rate, settings.channels, application)
         assert error == 0, error
         self._prepare_buffers(settings, lib.encode)
-        self._ask.set_complexity(self._ctl, self._state, settings.complexity)
-        self._ask.set_inband_fec(self._ctl, self._state, int(settings.fec))
-        self._ask.set_dtx(self._ctl, self._state, int(settings.dtx))
+        self._requests.set_complexity(self._ctl, self._state, int(settings.complexity))
+        self._requests.set_inband_fec(self._ctl, self._state, int(settings.fec))
+        self._requests.set_dtx(self._ctl, self._state, int(settings.dtx))
         self._unsent = _DTX_SIZE if settings.dtx else 0
         self.bitrate = settings.bitrate
         loss = settings.expected_loss
@@ -157,27 +159,27 @@ class OpusEncoder:
     @property
     def bitrate(self) -> int:
         """Bits a second on average, 6000 to 510000."""
-        return int(self._ask.get_bitrate(self._ctl, self._state))
+        return int(self._requests.get_bitrate(self._ctl, self._state))
 
     @bitrate.setter
     def bitrate(self, value: int) -> None:
         _check("a bitrate", value, BITRATES)
-        self._ask.set_bitrate(self._ctl, self._state, value)
+        self._requests.set_bitrate(self._ctl, self._state, int(value))
 
     @property
     def expected_loss(self) -> int:
         """Percent of packets that the encoder expects to be lost."""
-        return int(self._ask.get_packet_loss_perc(self._ctl, self._state))
+        return int(self._requests.get_packet_loss_perc(self._ctl, self._state))
 
     @expected_loss.setter
     def expected_loss(self, value: int) -> None:
         _check("an expected loss in percent", value, range(101))
-        self._ask.set_packet_loss_perc(self._ctl, self._state, value)
+        self._requests.set_packet_loss_perc(self._ctl, self._state, int(value))
 
     @property
     def final_range(self) -> int:
         """State of the range coder after the last frame: encoder and decoder must agree."""
-        return int(self._ask.get_final_range(self._ctl, self._state))
+        return int(self._requests.get_final_range(self._ctl, self._state))
 
 
 class OpusDecoder:
@@ -185,7 +187,7 @@ class OpusDecoder:
 
     def __init__(self, channels: int, sample_rate: int) -> None:
         lib = load()
-        self._ctl, self._ask, self._decode = lib.decoder_ctl, lib.ctl, lib.decode
+        self._ctl, self._requests, self._decode = lib.decoder_ctl, lib.ctl, lib.decode
         self._state = _state(lib.decoder_size(channels))
         error = lib.decoder_init(self._state, sample_rate, channels)
         assert error == 0, error
@@ -199,7 +201,7 @@ class OpusDecoder:
         size = len(payload)
         count = self._decode(self._state, payload, size, self._out, self._longest, 0) if size else 0
         if count <= 0:
-            raise unreadable(payload)
+            raise _unreadable(payload)
         return self._pcm[:count].copy()
 
     def recover(self, following: bytes) -> Samples | None:
@@ -207,12 +209,12 @@ class OpusDecoder:
 
         `WireError` if `following` is no Opus; state is kept.
         """
-        if not has_fec(following):
+        if not opus_toc.has_fec(following):
             return None
-        count = duration(following) * self._rate // CLOCK_RATE
+        count = opus_toc.duration(following) * self._rate // CLOCK_RATE
         count = self._decode(self._state, following, len(following), self._out, count, 1)
         if count <= 0:
-            raise unreadable(following)
+            raise _unreadable(following)
         return self._pcm[:count].copy()
 
     def conceal(self, samples: int) -> Samples:
@@ -234,39 +236,17 @@ class OpusDecoder:
     @property
     def final_range(self) -> int:
         """State of the range coder after the last payload: encoder and decoder must agree."""
-        return int(self._ask.get_final_range(self._ctl, self._state))
+        return int(self._requests.get_final_range(self._ctl, self._state))
 
 
-def duration(payload: bytes) -> int:
-    """How long an Opus payload lasts, in 1/48000 s. `WireError` if it is no Opus."""
-    count: int = load().packet_samples(payload, len(payload), CLOCK_RATE)
-    if count <= 0:
-        raise unreadable(payload)
-    return count
-
-
-def has_fec(payload: bytes) -> bool:
-    """Whether the payload carries a copy of the frame before it.
-
-    The first bits of a SILK frame say so, before any range coding (RFC 6716 section 4.2.3): for
-    each channel one bit for each 20 ms that there is voice, then one bit that there is a copy.
-    """
-    duration(payload)  # raises
-    start, config = load().first_frame(payload), payload[0] >> 3
-    if start < 0 or config >= _FIRST_CELT:
-        return False
-    pieces = max(1, config & 3) if config < _FIRST_HYBRID else 1
-    bits = payload[start]
-    middle = bits >> (7 - pieces) & 1
-    side = bits >> (6 - 2 * pieces) & 1 if payload[0] & _STEREO else 0
-    return bool(middle | side)
-
-
-def unreadable(payload: bytes) -> WireError:
-    """The error for a payload that libopus refuses."""
-    if not payload:
-        return Truncated("payload", 0, "is empty", SPEC)
-    return Malformed("payload", 0, f"{len(payload)} bytes are no Opus packet", SPEC)
+def _unreadable(payload: bytes) -> WireError:
+    """The error for a payload that libopus refuses: the rule that it breaks."""
+    try:
+        opus_toc.split(payload)
+    except WireError as error:
+        return error
+    why = f"libopus refuses these {len(payload)} bytes"
+    return Malformed("payload", 0, why, "RFC 6716 section 4")
 
 
 def _state(size: int) -> ctypes.Array[ctypes.c_char]:
@@ -276,10 +256,12 @@ def _state(size: int) -> ctypes.Array[ctypes.c_char]:
 
 def _check(name: str, value: object, legal: range | tuple[object, ...]) -> None:
     """`BadInput` unless `value` is one of `legal`."""
-    if value in legal and not isinstance(value, bool):
-        return
     if isinstance(legal, range):
+        if isinstance(value, Integral) and value in legal:
+            return
         remedy = f"a whole number from {legal.start} to {legal.stop - 1}"
     else:
+        if value in legal:
+            return
         remedy = "one of " + ", ".join(map(str, legal))
     raise BadInput(f"{value!r} as {name}", remedy)

@@ -67,6 +67,11 @@ class Pcm:
         """Samples of each channel in one frame."""
         return round(self.sample_rate * self.frame_ms / 1000)
 
+    @property
+    def has_plc(self) -> bool:
+        """False: the decoder only fades to silence."""
+        return False
+
     def encoder(self) -> "PcmEncoder":
         """A fresh encoder; it keeps no state."""
         return PcmEncoder(self.channels)
@@ -106,7 +111,7 @@ class PcmDecoder:
         self._gap.heard(samples)
         return samples
 
-    def recover(self, following: bytes) -> Samples | None:  # noqa: ARG002
+    def recover(self, following: bytes) -> Samples | None:
         """Always None: a payload says nothing about the one before it."""
         return None
 
