@@ -8,15 +8,52 @@ them apart:
 - `DatagramSession` (week 5): our own header over datagrams
 - `RtpSession` (weeks 7 and 8): RTP and RTCP
 
+All three keep the same manners. A receiver asks for the stream, and asks again every few seconds
+as a sign of life; the sender answers each time, so that both are heard even when nobody speaks.
+Whoever hears nothing for long gives up, and whoever leaves says goodbye. `Limits` has the numbers.
+
 This module knows no wire format and no codec.
 """
 
 from dataclasses import dataclass
-from typing import Protocol
+from enum import Enum
+from typing import Final, Protocol
 
-from labkit.words.errors import WireError
+from labkit.words.errors import RemoteProtocolError, WireError
 from labkit.words.machine import Event
 from labkit.words.packet import Packet
+from labkit.words.units import ms, seconds
+
+
+class Role(Enum):
+    """Which end of the conversation a session is."""
+
+    SENDER = "sender"
+    """Waits to be asked for the stream, then sends it."""
+    RECEIVER = "receiver"
+    """Asks for the stream."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How long a session waits, in nanoseconds, and how much it keeps."""
+
+    join_interval: int = ms(200)
+    """Between two askings, over datagrams: any of them may be lost."""
+    answer: int = seconds(5)
+    """How long an answer is waited for, or on a stream the end: then the peer is not there."""
+    keep_alive: int = seconds(2)
+    """Between two askings of a receiver that has been answered."""
+    silence: int = seconds(15)
+    """How long nothing is heard before the peer counts as gone. Seven signs of life fit into it:
+    at 20 % loss, all of them are lost once in two days."""
+    goodbyes: int = 3
+    """BYEs sent over datagrams, `join_interval` apart, when nobody confirms one."""
+    queue: int = 50
+    """Media frames kept for a stream that is full: one second of 20 ms frames."""
+
+
+DEFAULT_LIMITS: Final = Limits()
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +77,9 @@ class Received(Event):
 
 @dataclass(frozen=True, slots=True)
 class Refused(Event):
-    """Bytes that could not be read were dropped and counted."""
+    """Bytes that could not be read, or came at a forbidden moment, were dropped and counted."""
 
-    error: WireError
+    error: WireError | RemoteProtocolError
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +120,15 @@ class Session(Protocol):
 
     @property
     def closed(self) -> bool:
-        """Nothing more will be sent or received."""
+        """Nothing more will be sent or received. `Closed` is among the events, or was."""
+
+    @property
+    def ready(self) -> bool:
+        """Whether `send` may be called: after `Joined`, before `close` and the peer's BYE."""
+
+    @property
+    def wants_close(self) -> bool:
+        """Everything is said: the driver may close the connection or the socket."""
 
     def send(self, packet: Packet, now: int) -> None:
         """Send one media packet. `LocalProtocolError` before the peer joined or after the end."""
