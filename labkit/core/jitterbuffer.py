@@ -174,7 +174,7 @@ class JitterBuffer:
             self._skip(now)
 
     def _settle(self, seq: int, packet: Packet, transit: int, now: int) -> bool:
-        """A packet came while its turn may have passed: is it played?"""
+        """Whether a packet that comes when its turn may have passed is played."""
         assert self._due is not None
         if seq < self._next:
             if self._begun:
@@ -226,11 +226,7 @@ class JitterBuffer:
         """Not of this stream. Two in a row are a new one (RFC 3550 appendix A.1)."""
         stray, self._stray = self._stray, packet
         self.strays += 1
-        if (
-            stray is not None
-            and stray.ssrc == packet.ssrc
-            and ahead16(packet.seq, stray.seq) == 1
-        ):
+        if stray is not None and stray.ssrc == packet.ssrc and ahead16(packet.seq, stray.seq) == 1:
             self.strays -= 2
             self.received -= 1
             self._restart(stray, now)
@@ -268,7 +264,8 @@ class JitterBuffer:
         packet = self._slots.pop(self._next, None)
         if packet is None:
             if not self._slots:
-                return self._stall(now)
+                self._stall(now)
+                return None
             self._pass_over(self._next + 1)
         else:
             if packet.timestamp != self._timestamp and self._silent(packet):
@@ -309,7 +306,7 @@ class JitterBuffer:
         self._due += time
 
     def _silent(self, packet: Packet) -> bool:
-        """The packet is here but its timestamp is not the turn's: does a silence last?"""
+        """Whether a silence lasts: the packet is here, but its timestamp is not the turn's."""
         gap = ticks_to_ns(ahead32(packet.timestamp, self._timestamp), self.clock_rate)
         wait = self.policy.target() - (self._line - gap)
         if gap > 0 and wait > self.frame // 2:
