@@ -25,6 +25,11 @@ LONGEST = 80
 QUIET = 30.0
 """Below this root mean square, of 32767, nobody hears where it is cut."""
 
+ALIKE = 0.8
+"""Likeness from which a cut is not heard. Below it we wait until the debt is a long period."""
+
+Sound = npt.NDArray[np.floating]
+
 
 class TimeScaler:
     """Stretches and squeezes the frames of one stream; keeps to the asked-for length over time."""
@@ -46,7 +51,7 @@ class TimeScaler:
         if abs(self.debt) < self._shortest:
             return samples
         lag = self._find(samples)
-        if lag is None or lag > abs(self.debt):
+        if lag is None:
             return samples
         if self.debt < 0:
             self.debt += lag
@@ -55,28 +60,35 @@ class TimeScaler:
         return _repeat(samples, lag)
 
     def _find(self, samples: Samples) -> int | None:
-        """The lag at which the frame is most like itself; None when it is too short to tell."""
+        """The lag at which the frame is most like itself, or None: better to wait.
+
+        Looked for between half the debt and the whole: any shorter period has a multiple there.
+        """
         longest = min(self._longest, len(samples) * 2 // 3)
-        overlap = len(samples) - longest
-        if longest < self._shortest:
+        most = min(longest, abs(self.debt))
+        least = max(self._shortest, most // 2)
+        if most < least:
             return None
         mono = samples.astype(np.float32).sum(axis=1)
         if np.sqrt(np.mean(mono**2)) < QUIET * self.channels:
-            return min(abs(self.debt), longest)
+            return most
         if self.debt > 0:
             mono = mono[::-1]  # repeating looks back from the end, cutting ahead from the start
-        template = mono[:overlap]
-        likeness = np.correlate(mono[self._shortest :], template)
-        energy = _energies(mono[self._shortest :], overlap)
-        best = int(np.argmax(likeness / np.sqrt(energy + 1)))
-        return self._shortest + best
+        likeness = _likeness(mono[: len(mono) - longest], mono[least : len(mono) - longest + most])
+        best = int(np.argmax(likeness))
+        peak = 0 < best < len(likeness) - 1 and likeness[best] > ALIKE
+        if not peak and most < longest:
+            return None
+        return least + best
 
 
-def _energies(signal: npt.NDArray[np.float32], width: int) -> npt.NDArray[np.float64]:
-    """The sum of squares of every stretch of `width` samples."""
-    sums = np.cumsum(np.concatenate(([0.0], signal.astype(np.float64) ** 2)))
-    energies: npt.NDArray[np.float64] = sums[width:] - sums[:-width]
-    return energies
+def _likeness(template: Sound, sound: Sound) -> Sound:
+    """How like `template` each stretch of `sound` is: 1 the same, 0 nothing in common."""
+    sums = np.cumsum(np.concatenate(([0], sound.astype(np.float64) ** 2)))
+    energies = sums[len(template) :] - sums[: -len(template)]
+    scale = np.sqrt(energies * np.sum(template.astype(np.float64) ** 2)) + 1
+    likeness: Sound = np.correlate(sound, template) / scale
+    return likeness
 
 
 def _cut(samples: Samples, lag: int) -> Samples:
