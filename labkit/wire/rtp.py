@@ -33,6 +33,8 @@ HEADER: Final = struct.Struct("!BBHII")
 # |   payload ...                 | padding ... | count (if P)    |
 # +-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+
 
+HEADER_SIZE: Final = HEADER.size
+
 EXTENSION: Final = struct.Struct("!HH")
 
 PLAIN: Final = 2 << 6
@@ -42,6 +44,9 @@ EXTENDED: Final = 1 << 4
 MAX_CSRCS: Final = 15
 
 _SPEC: Final = "RFC 3550 section 5.1"
+
+_new: Final = tuple.__new__
+"""Makes a `Packet` without the Python function of every NamedTuple: a third of `unpack`'s time."""
 
 
 class Extension(NamedTuple):
@@ -75,10 +80,18 @@ def pack(
 
     `LocalProtocolError` when a value does not fit its field.
     """
-    if csrcs or extension is not None or padding:
-        first, between, after = _extras(csrcs, extension, padding)
-        return _header(first, packet) + between + packet.payload + after
-    return _header(PLAIN, packet) + packet.payload
+    seq, timestamp, payload, marker, payload_type, ssrc = packet
+    if payload_type > 0x7F:
+        raise LocalProtocolError(f"payload type {payload_type} does not fit into 7 bits")
+    second = marker << 7 | payload_type
+    try:
+        if csrcs or extension is not None or padding:
+            first, between, after = _extras(csrcs, extension, padding)
+            header = HEADER.pack(first, second, seq, timestamp, ssrc)
+            return header + between + payload + after
+        return HEADER.pack(PLAIN, second, seq, timestamp, ssrc) + payload
+    except struct.error as error:
+        raise LocalProtocolError(f"{packet!r} does not fit the RTP header: {error}") from error
 
 
 def unpack(data: bytes) -> Packet:
@@ -86,22 +99,22 @@ def unpack(data: bytes) -> Packet:
 
     `Truncated` when bytes are missing, `Malformed` when a field is wrong.
     """
-    if len(data) < HEADER.size:
-        raise Truncated("header", 0, f"{len(data)} bytes of {HEADER.size}", _SPEC)
+    if len(data) < HEADER_SIZE:
+        raise Truncated("header", 0, f"{len(data)} bytes of {HEADER_SIZE}", _SPEC)
     first, second, seq, timestamp, ssrc = HEADER.unpack_from(data)
     if first == PLAIN:
-        payload = data[HEADER.size :]
+        payload = data[HEADER_SIZE:]
     else:
         _, start, end = _layout(data)
         payload = data[start:end]
-    return Packet(seq, timestamp, payload, second > 0x7F, second & 0x7F, ssrc)
+    return _new(Packet, (seq, timestamp, payload, second > 0x7F, second & 0x7F, ssrc))
 
 
 def parse(data: bytes) -> RtpPacket:
     """The packet with all its parts. Refuses exactly what `unpack` refuses."""
     packet = unpack(data)
     after_csrcs, start, end = _layout(data)
-    csrcs = struct.unpack(f"!{data[0] & 0x0F}I", data[HEADER.size : after_csrcs])
+    csrcs = struct.unpack(f"!{data[0] & 0x0F}I", data[HEADER_SIZE:after_csrcs])
     extension = None
     if data[0] & EXTENDED:
         profile, _ = EXTENSION.unpack_from(data, after_csrcs)
@@ -113,9 +126,9 @@ def _layout(data: bytes) -> tuple[int, int, int]:
     """Where CSRCs end, where the payload starts, where it ends: the one place that checks them."""
     if data[0] >> 6 != 2:
         raise Malformed("V", 0, f"version {data[0] >> 6}, not 2", _SPEC)
-    after_csrcs = HEADER.size + 4 * (data[0] & 0x0F)
+    after_csrcs = HEADER_SIZE + 4 * (data[0] & 0x0F)
     if after_csrcs > len(data):
-        raise Truncated("CSRC", HEADER.size, f"{data[0] & 0x0F} do not fit", _SPEC)
+        raise Truncated("CSRC", HEADER_SIZE, f"{data[0] & 0x0F} do not fit", _SPEC)
     start = _after_extension(data, after_csrcs) if data[0] & EXTENDED else after_csrcs
     end = len(data)
     if data[0] & PADDING:
@@ -140,17 +153,6 @@ def _after_extension(data: bytes, offset: int) -> int:
     return end
 
 
-def _header(first: int, packet: Packet) -> bytes:
-    """The 12 bytes that every packet has."""
-    seq, timestamp, _, marker, payload_type, ssrc = packet
-    if payload_type > 0x7F:
-        raise LocalProtocolError(f"payload type {payload_type} does not fit into 7 bits")
-    try:
-        return HEADER.pack(first, marker << 7 | payload_type, seq, timestamp, ssrc)
-    except struct.error as error:
-        raise LocalProtocolError(f"{packet!r} does not fit the RTP header: {error}") from error
-
-
 def _extras(
     csrcs: Sequence[int], extension: Extension | None, padding: int
 ) -> tuple[int, bytes, bytes]:
@@ -161,13 +163,10 @@ def _extras(
         raise LocalProtocolError(f"{padding} bytes of padding; the count has 8 bits")
     first = PLAIN | (PADDING if padding else 0) | len(csrcs)
     after = bytes(padding - 1) + bytes([padding]) if padding else b""
-    try:
-        between = struct.pack(f"!{len(csrcs)}I", *csrcs)
-        if extension is not None:
-            first |= EXTENDED
-            between += _pack_extension(extension)
-    except struct.error as error:
-        raise LocalProtocolError(f"CSRC or extension does not fit: {error}") from error
+    between = struct.pack(f"!{len(csrcs)}I", *csrcs)
+    if extension is not None:
+        first |= EXTENDED
+        between += _pack_extension(extension)
     return first, between, after
 
 
