@@ -4,9 +4,11 @@ In a checkout the profiles lie in `netem/`, where people look for them; in an in
 lie beside this file. Nothing here is read before it is asked for.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from labkit.words.errors import BadInput
+from labkit.words.profile import Profile, parse_profile
 
 _PACKAGE = Path(__file__).parent
 _CHECKOUT = _PACKAGE.parent
@@ -51,3 +53,16 @@ def trace_names() -> list[str]:
 def trace_path(name: str) -> Path:
     """The file of a shipped delay trace, or of one given by its path."""
     return _find(_netem() / "traces", name, ".txt", "delay trace")
+
+
+def load_profile(name: str) -> Profile:
+    """A shipped network profile by its name, or one given by its path."""
+    path = profile_path(name)
+    return parse_profile(path.read_text(encoding="utf-8"), path.stem)
+
+
+def load_delays(name: str) -> Sequence[int | None]:
+    """The delays of a shipped trace, in nanoseconds, one a packet; None for a lost packet."""
+    from labkit.words.delaytrace import parse_delay_trace
+
+    return parse_delay_trace(trace_path(name).read_text(encoding="utf-8"))

@@ -82,7 +82,7 @@ class Impairment:
     def __init__(
         self,
         spec: LinkSpec,
-        seed: int,
+        seed: int | str,
         delays: Sequence[int | None] = (),
         *,
         headers: int = 0,

@@ -1,0 +1,164 @@
+"""Virtual time: machines, the links between them, and nothing that waits.
+
+    world = World(seed=7)
+    world.add(sender, "alice")
+    world.add(receiver, "bob")
+    world.connect(sender, receiver, profile)
+    world.on_event(receiver, print)
+    world.run(until=seconds(60))
+
+A queue holds what is going to happen: a datagram arrives, a deadline comes. `run` takes the
+earliest entry, sets the clock to it and lets it happen, until nothing is left or `until` is
+reached. Entries of one instant happen in the order in which they were made, so a seed decides
+everything, and a minute takes as long as its packets take to compute.
+
+The machines are driven through the five steps of `labkit.words.machine` by `labkit.sim.host`.
+This module knows no protocol and opens no socket.
+"""
+
+import heapq
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from labkit.core.impairment import UDP_HEADERS
+from labkit.sim.bytestream import TCP_HEADERS, ByteStream
+from labkit.sim.clock import SkewedClock, VirtualClock
+from labkit.sim.host import DatagramHost, Host, Pipe, StreamHost
+from labkit.sim.link import Link
+from labkit.words.errors import LocalProtocolError
+from labkit.words.machine import Address, Event, Machine
+from labkit.words.profile import Profile
+
+
+class Tap(Protocol):
+    """Sees every datagram that crosses a link."""
+
+    def sent(
+        self, now: int, data: bytes, source: Address, destination: Address, verdict: str
+    ) -> None:
+        """A datagram was sent. `verdict` is what the link did to it; empty: it passes."""
+
+    def arrived(self, now: int, data: bytes, source: Address, destination: Address) -> None:
+        """A datagram arrived."""
+
+
+class World:
+    """Owns the time. `seed` decides what the links do."""
+
+    def __init__(self, seed: int = 0, *, tap: Tap | None = None) -> None:
+        self.seed = seed
+        self.tap = tap
+        self.clock = VirtualClock()
+        self.links: list[Link] = []
+        self.undeliverable = 0
+        """Datagrams sent to an address to which no link leads."""
+        self._hosts: dict[int, Host] = {}  # by the identity of the machine
+        self._queue: list[tuple[int, int, Callable[[Any], None], Any]] = []
+        self._order = 0
+        self._running = False
+
+    @property
+    def now(self) -> int:
+        """The instant at which the world is."""
+        return self.clock.now
+
+    # Building ----------------------------------------------------------------------------------
+
+    def add(
+        self, machine: Machine, address: Address = None, *, clock: SkewedClock | None = None
+    ) -> None:
+        """Put a machine into the world, at an address, and with a clock of its own if given."""
+        if id(machine) in self._hosts:
+            raise LocalProtocolError(f"{machine!r} is already in this world")
+        if address is None:
+            address = f"host {len(self._hosts) + 1}"
+        self._hosts[id(machine)] = DatagramHost(self, machine, address, clock)
+
+    def connect(self, a: Machine, b: Machine, profile: Profile | None = None) -> Link:
+        """Lay a link for datagrams: `profile.up` from `a` to `b`, `profile.down` back.
+
+        Machines that are not in the world yet are added.
+        """
+        first, second = self._placed(a), self._placed(b)
+        if not isinstance(first, DatagramHost) or not isinstance(second, DatagramHost):
+            raise LocalProtocolError("a machine at the end of a byte stream has no other link")
+        link = self._link(profile, UDP_HEADERS)
+        first.paths[second.address] = (link.up, second)
+        second.paths[first.address] = (link.down, first)
+        return link
+
+    def connect_stream(self, a: Machine, b: Machine, profile: Profile | None = None) -> Link:
+        """Join two machines by a byte stream over such a link. It is open at once."""
+        link = self._link(profile, TCP_HEADERS)
+        first, second = self._to_stream(a), self._to_stream(b)
+        first.outgoing = Pipe(self, ByteStream(link.up, link.down), first, second)
+        second.outgoing = Pipe(self, ByteStream(link.down, link.up), second, first)
+        return link
+
+    def _link(self, profile: Profile | None, headers: int) -> Link:
+        seed = f"{self.seed}.{len(self.links)}" if self.links else self.seed
+        link = Link(profile, seed, headers=headers, start=self.now)
+        self.links.append(link)
+        return link
+
+    def _placed(self, machine: Machine) -> Host:
+        if id(machine) not in self._hosts:
+            self.add(machine)
+        return self._host(machine)
+
+    def _to_stream(self, machine: Machine) -> StreamHost:
+        """The same place for the machine, driven as the end of a byte stream."""
+        host = self._placed(machine)
+        if host.started or isinstance(host, StreamHost) or getattr(host, "paths", None):
+            raise LocalProtocolError("a machine at the end of a byte stream has no other link")
+        stream = StreamHost(self, machine, host.address, host.clock)
+        stream.on_event = host.on_event
+        self._hosts[id(machine)] = stream
+        return stream
+
+    def on_event(self, machine: Machine, callback: Callable[[Event], None]) -> None:
+        """Call `callback` with each event of a machine. `world.now` is when it happened."""
+        self._host(machine).on_event = callback
+
+    def _host(self, machine: Machine) -> Host:
+        try:
+            return self._hosts[id(machine)]
+        except KeyError:
+            raise LocalProtocolError(f"{machine!r} is not in this world: add it first") from None
+
+    # Running -----------------------------------------------------------------------------------
+
+    def schedule(self, when: int, act: Callable[[Any], None], argument: Any) -> None:
+        """Let `act(argument)` happen at an instant."""
+        self._order += 1  # decides between equal instants, so that payloads are never compared
+        heapq.heappush(self._queue, (when, self._order, act, argument))
+
+    def at(self, when: int, act: Callable[[], None]) -> None:
+        """Call `act` at an instant. Say `wake` of the machines that it changes."""
+        self.schedule(max(when, self.now), lambda _: act(), None)
+
+    def wake(self, machine: Machine) -> None:
+        """Somebody outside changed this machine: drain it and ask for its deadline."""
+        self._host(machine).turn(self.now)
+
+    def stop(self) -> None:
+        """Let `run` return after what is happening now. A later `run` goes on from here."""
+        self._running = False
+
+    def run(self, until: int | None = None) -> None:
+        """Let everything happen that happens before or at `until`; then it is `until`.
+
+        Without `until`: run until nothing is left to happen, which with a machine that always
+        has a deadline is never. `LocalProtocolError` names a machine that does not advance.
+        """
+        self._running = True
+        for host in list(self._hosts.values()):
+            host.start()
+        queue, clock, pop = self._queue, self.clock, heapq.heappop
+        end = until if until is not None else 1 << 63
+        while queue and self._running and queue[0][0] <= end:
+            when, _, act, argument = pop(queue)
+            clock.now = when
+            act(argument)
+        if self._running and until is not None:
+            clock.advance_to(max(until, clock.now))
