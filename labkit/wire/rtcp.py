@@ -175,7 +175,7 @@ class Bye:
 
     ssrcs: tuple[int, ...] = ()
     reason: str = ""
-    """At most 255 bytes of UTF-8."""
+    """At most 255 bytes of UTF-8; when read, bytes that are none are left out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -408,7 +408,7 @@ def _parse_bye(data: bytes, start: int, end: int, count: int) -> Bye:
     if after == end:
         return Bye(ssrcs)
     _need(1 + data[after], "reason", after, end)
-    return Bye(ssrcs, data[after + 1 : after + 1 + data[after]].decode(errors="replace"))
+    return Bye(ssrcs, data[after + 1 : after + 1 + data[after]].decode(errors="ignore"))
 
 
 def _parse_app(data: bytes, start: int, end: int, count: int) -> App:

@@ -100,7 +100,7 @@ def describe(
     ]
     if audio.parameters:
         lines.append(f"a=fmtp:{audio.payload_type} {_pack_parameters(audio.parameters)}")
-    lines.append(f"a=ptime:{audio.ptime:g}")
+    lines.append(f"a=ptime:{audio.ptime:.10g}")
     if rtcp_mux:
         lines.append("a=rtcp-mux")
     return "\r\n".join(lines) + "\r\n"

@@ -1,0 +1,148 @@
+"""Feed every parser of the wire floor what a fuzzer can think of.
+
+    python tests/fuzz/fuzz_wire.py -max_total_time=600
+
+The promise: a parser raises `WireError` and nothing else; and what it accepts can be packed again
+and then means the same. Needs atheris (coverage-guided, libFuzzer's options). The same promises
+are held by `tests/wire/test_every_parser.py` with hypothesis, in seconds, on every run.
+
+The first byte of an input chooses the promise, the rest is the datagram.
+"""
+
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext, suppress
+from pathlib import Path
+
+try:
+    import atheris
+except ModuleNotFoundError:
+    atheris = None
+
+with atheris.instrument_imports(include=["labkit"]) if atheris else nullcontext():
+    from labkit.wire import framing, minirtp, opus_toc, rtcp, rtp, sdp
+    from labkit.words.errors import WireError
+    from labkit.words.format import AudioFormat
+    from labkit.words.packet import Packet
+
+
+def frame(data: bytes) -> None:
+    kind, packet = framing.unpack(data)
+    assert framing.pack(packet, kind) == data
+
+
+def stream(data: bytes) -> None:
+    """The first byte says how long the pieces are; whole and in pieces must read the same."""
+    size, data = data[0] + 1 if data else 1, data[1:]
+    whole, pieces = framing.FrameDecoder(), framing.FrameDecoder()
+    expected, found = drain(whole, [data]), drain(pieces, cut(data, size))
+    assert found == expected
+    assert (whole.error is None) == (pieces.error is None)
+    assert whole.buffered == pieces.buffered <= framing.HEADER.size + framing.MAX_PAYLOAD
+    whole.receive_eof()
+
+
+def cut(data: bytes, size: int) -> list[bytes]:
+    return [data[at : at + size] for at in range(0, len(data), size)]
+
+
+def drain(decoder: framing.FrameDecoder, pieces: list[bytes]) -> list[tuple[framing.Kind, Packet]]:
+    frames = []
+    with suppress(WireError):
+        for piece in pieces:
+            frames += decoder.receive(piece)
+    return frames
+
+
+def datagram(data: bytes) -> None:
+    kind, packet = minirtp.unpack(data)
+    assert minirtp.pack(packet, kind) == data
+
+
+def rtp_packet(data: bytes) -> None:
+    packet, csrcs, extension, padding = found = rtp.parse(data)
+    assert packet == rtp.unpack(data)
+    again = rtp.pack(packet, csrcs=csrcs, extension=extension, padding=padding)
+    assert rtp.parse(again) == found
+    assert len(again) == len(data)
+
+
+def rtcp_compound(data: bytes) -> None:
+    rtcp.is_rtcp(data)
+    reduced = rtcp.unpack(data, reduced_size=True)
+    assert rtcp.unpack(rtcp.pack(*reduced), reduced_size=True) == reduced
+    assert rtcp.unpack(data) == reduced
+
+
+def description(data: bytes) -> None:
+    found = sdp.parse(data.decode(errors="replace"))
+    again = sdp.describe(found.audio, host=found.host, port=found.port, rtcp_mux=found.rtcp_mux)
+    assert sdp.parse(again).audio == found.audio
+    assert sdp.parse(again).host == found.host
+
+
+def opus_payload(data: bytes) -> None:
+    toc = opus_toc.parse(data)
+    frames = opus_toc.split(data)
+    assert opus_toc.frames(data) == len(frames) >= 1
+    assert opus_toc.duration(data) == len(frames) * toc.frame_duration <= opus_toc.MAX_DURATION
+    assert sum(map(len, frames)) < len(data)
+    opus_toc.has_fec(data)
+
+
+PROMISES: list[Callable[[bytes], None]] = [
+    frame,
+    stream,
+    datagram,
+    rtp_packet,
+    rtcp_compound,
+    description,
+    opus_payload,
+]
+
+
+def examples() -> Iterator[tuple[Callable[[bytes], None], bytes]]:
+    """Bytes that are right, for the fuzzer to spoil."""
+    packet = Packet(65_535, 2**32 - 1, b"sound", marker=True, payload_type=111, ssrc=7)
+    framed = framing.pack(packet) + framing.pack(packet, framing.Kind.BYE)
+    yield frame, framing.pack(packet)
+    yield stream, b"\x02" + framed
+    yield datagram, minirtp.pack(packet)
+    yield rtp_packet, rtp.pack(packet)
+    extension = rtp.Extension(0xBEDE, b"\x10\xff\x00\x00")
+    yield rtp_packet, rtp.pack(packet, csrcs=[1, 2], extension=extension, padding=4)
+    block = rtcp.ReportBlock(7, 64, -3, 65_540, 120, 1 << 31, 65_536)
+    name = rtcp.SourceDescription.named(7, "ann@example.org")
+    yield rtcp_compound, rtcp.pack(rtcp.SenderReport(7, 1 << 63, 9, 3, 480, (block, block)), name)
+    yield rtcp_compound, rtcp.pack(rtcp.ReceiverReport(8, (block,)), name, rtcp.Bye((7, 8), "late"))
+    yield rtcp_compound, rtcp.pack(rtcp.App(7, b"labk", b"data"), rtcp.Unknown(205, 1, bytes(8)))
+    fec = {"useinbandfec": "1", "maxaveragebitrate": "32000"}
+    for audio in (AudioFormat("opus", 48_000, 2, 111, 2.5, fec), AudioFormat("L16", 44_100, 2, 10)):
+        for host, mux in (("192.0.2.1", True), ("2001:db8::1", False)):
+            yield description, sdp.describe(audio, host=host, port=5004, rtcp_mux=mux).encode()
+    for start in (b"\x48", b"\x49", b"\x4a\x03", b"\x4b\x03", b"\x4b\xc3\x02\x03\x04"):
+        yield opus_payload, start + bytes(range(0x80, 0x8C))
+
+
+def check(data: bytes) -> None:
+    """One input: a promise and a datagram."""
+    if data:
+        with suppress(WireError):
+            PROMISES[data[0] % len(PROMISES)](data[1:])
+
+
+def main() -> None:
+    if atheris is None:
+        sys.exit("atheris is not here\n  try: pip install atheris (Linux and macOS)")
+    corpus = Path(tempfile.gettempdir()) / "labkit-fuzz-corpus"
+    corpus.mkdir(exist_ok=True)
+    for number, (promise, data) in enumerate(examples()):
+        seed = bytes([PROMISES.index(promise)]) + data
+        (corpus / f"seed-{number:02}").write_bytes(seed)
+    atheris.Setup([*sys.argv, str(corpus)], check)
+    atheris.Fuzz()
+
+
+if __name__ == "__main__":
+    main()
