@@ -57,8 +57,9 @@ def reuse_address(sock: socket.socket) -> None:
     """Let a restarted server have its port back at once. Call it before `bind`, every time.
 
     After a connection the port rests in TIME_WAIT for a minute (RFC 9293 section 3.6.1), which
-    SO_REUSEADDR ignores; Linux wants it set on the old socket as well as on the new. On Windows that option would let a second program take the port away;
-    there a resting port is free anyway, and SO_EXCLUSIVEADDRUSE keeps thieves out.
+    SO_REUSEADDR ignores; Linux wants it set on the old socket as well as on the new. On Windows
+    that option would let a second program take the port away; there a resting port is free
+    anyway, and SO_EXCLUSIVEADDRUSE keeps thieves out.
     """
     if sys.platform == "win32":
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)

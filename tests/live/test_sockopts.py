@@ -81,7 +81,7 @@ def test_other_errors_are_not_hidden():
     """A closed socket is a mistake, not a small buffer."""
     sock = socket.socket()
     sock.close()
-    with pytest.raises(OSError, match="Bad file|not a socket"):
+    with pytest.raises(OSError, match=r"Bad file|not a socket"):
         receive_buffer(sock, 1024)
 
 
