@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from labkit.core.impairment import Impairment
 from labkit.sim.bytestream import ByteStream
 from labkit.sim.clock import SkewedClock
+from labkit.sim.tap import Crossing
 from labkit.words.errors import LocalProtocolError
 from labkit.words.machine import Address, Event
 
@@ -148,7 +149,7 @@ class DatagramHost(Host):
             for leaves, packet in impairment.push(data, now):
                 world.schedule(leaves, target.feed, (packet, source))
             if world.tap is not None:
-                world.tap.sent(now, data, source, destination, impairment.verdict)
+                world.tap.sent.append(Crossing(now, data, source, destination, impairment.verdict))
 
     def feed(self, datagram: tuple[bytes, Address]) -> None:
         """1. feed: a datagram has come."""
@@ -156,7 +157,7 @@ class DatagramHost(Host):
         world = self.world
         now = world.clock.now
         if world.tap is not None:
-            world.tap.arrived(now, data, source, self.address)
+            world.tap.arrived.append(Crossing(now, data, source, self.address))
         local = now if self.clock is None else self.clock.local(now)
         self.machine.receive_datagram(data, source, local)
         self.turn(now)
@@ -239,11 +240,16 @@ class Pipe(Alarm):
 
     def settle(self, now: int) -> None:
         """Hand on what came out in order, and arm the alarm for what comes next."""
+        tap, source, target = self.source.world.tap, self.source, self.target
         for data in self.stream.read():
-            self.target.feed(data, now)
+            if tap is not None:
+                tap.streamed.append(Crossing(now, data, source.address, target.address))
+            target.feed(data, now)
         if self.stream.ended and not self.ended:
             self.ended = True
-            self.target.feed_eof(now)
+            if tap is not None:
+                tap.streamed.append(Crossing(now, b"", source.address, target.address))
+            target.feed_eof(now)
         if self.source.paused and self.stream.waiting <= LOW_WATER:
             self.source.resume(now)
         self.arm(self.stream.deadline(), now)

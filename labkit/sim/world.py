@@ -18,28 +18,19 @@ This module knows no protocol and opens no socket.
 
 import heapq
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 from labkit.core.impairment import UDP_HEADERS
 from labkit.sim.bytestream import TCP_HEADERS, ByteStream
 from labkit.sim.clock import SkewedClock, VirtualClock
 from labkit.sim.host import DatagramHost, Host, Pipe, StreamHost
 from labkit.sim.link import Link
+from labkit.sim.tap import Tap
 from labkit.words.errors import LocalProtocolError
 from labkit.words.machine import Address, Event, Machine
 from labkit.words.profile import Profile
 
-
-class Tap(Protocol):
-    """Sees every datagram that crosses a link."""
-
-    def sent(
-        self, now: int, data: bytes, source: Address, destination: Address, verdict: str
-    ) -> None:
-        """A datagram was sent. `verdict` is what the link did to it; empty: it passes."""
-
-    def arrived(self, now: int, data: bytes, source: Address, destination: Address) -> None:
-        """A datagram arrived."""
+FAR = 1 << 63
 
 
 class World:
@@ -55,7 +46,6 @@ class World:
         self._hosts: dict[int, Host] = {}  # by the identity of the machine
         self._queue: list[tuple[int, int, Callable[[Any], None], Any]] = []
         self._order = 0
-        self._running = False
 
     @property
     def now(self) -> int:
@@ -74,47 +64,49 @@ class World:
             address = f"host {len(self._hosts) + 1}"
         self._hosts[id(machine)] = DatagramHost(self, machine, address, clock)
 
-    def connect(self, a: Machine, b: Machine, profile: Profile | None = None) -> Link:
-        """Lay a link for datagrams: `profile.up` from `a` to `b`, `profile.down` back.
+    def connect(
+        self, a: Machine, b: Machine, profile: Profile | None = None, *, stream: bool = False
+    ) -> Link:
+        """Lay a link between two machines: `profile.up` from `a` to `b`, `profile.down` back.
 
-        Machines that are not in the world yet are added.
+        It carries datagrams, or with `stream` one byte stream, which is open at once. Machines
+        that are not in the world yet are added.
         """
-        first, second = self._placed(a), self._placed(b)
+        for machine in (a, b):
+            if id(machine) not in self._hosts:
+                self.add(machine)
+        if stream:
+            return self._connect_stream(a, b, profile)
+        first, second = self._host(a), self._host(b)
         if not isinstance(first, DatagramHost) or not isinstance(second, DatagramHost):
-            raise LocalProtocolError("a machine at the end of a byte stream has no other link")
+            raise LocalProtocolError("the end of a byte stream has no other link")
         link = self._link(profile, UDP_HEADERS)
         first.paths[second.address] = (link.up, second)
         second.paths[first.address] = (link.down, first)
         return link
 
-    def connect_stream(self, a: Machine, b: Machine, profile: Profile | None = None) -> Link:
-        """Join two machines by a byte stream over such a link. It is open at once."""
+    def _connect_stream(self, a: Machine, b: Machine, profile: Profile | None) -> Link:
         link = self._link(profile, TCP_HEADERS)
-        first, second = self._to_stream(a), self._to_stream(b)
+        first, second = self._stream_host(a), self._stream_host(b)
         first.outgoing = Pipe(self, ByteStream(link.up, link.down), first, second)
         second.outgoing = Pipe(self, ByteStream(link.down, link.up), second, first)
         return link
+
+    def _stream_host(self, machine: Machine) -> StreamHost:
+        """The same place for a machine, now as the end of a byte stream."""
+        host = self._host(machine)
+        if host.started or not isinstance(host, DatagramHost) or host.paths:
+            raise LocalProtocolError("the end of a byte stream has no other link")
+        stream = StreamHost(self, machine, host.address, host.clock)
+        stream.on_event = host.on_event
+        self._hosts[id(machine)] = stream
+        return stream
 
     def _link(self, profile: Profile | None, headers: int) -> Link:
         seed = f"{self.seed}.{len(self.links)}" if self.links else self.seed
         link = Link(profile, seed, headers=headers, start=self.now)
         self.links.append(link)
         return link
-
-    def _placed(self, machine: Machine) -> Host:
-        if id(machine) not in self._hosts:
-            self.add(machine)
-        return self._host(machine)
-
-    def _to_stream(self, machine: Machine) -> StreamHost:
-        """The same place for the machine, driven as the end of a byte stream."""
-        host = self._placed(machine)
-        if host.started or isinstance(host, StreamHost) or getattr(host, "paths", None):
-            raise LocalProtocolError("a machine at the end of a byte stream has no other link")
-        stream = StreamHost(self, machine, host.address, host.clock)
-        stream.on_event = host.on_event
-        self._hosts[id(machine)] = stream
-        return stream
 
     def on_event(self, machine: Machine, callback: Callable[[Event], None]) -> None:
         """Call `callback` with each event of a machine. `world.now` is when it happened."""
@@ -141,24 +133,22 @@ class World:
         """Somebody outside changed this machine: drain it and ask for its deadline."""
         self._host(machine).turn(self.now)
 
-    def stop(self) -> None:
-        """Let `run` return after what is happening now. A later `run` goes on from here."""
-        self._running = False
-
-    def run(self, until: int | None = None) -> None:
+    def run(self, until: int | None = None, *, stop: Callable[[], bool] | None = None) -> None:
         """Let everything happen that happens before or at `until`; then it is `until`.
 
-        Without `until`: run until nothing is left to happen, which with a machine that always
-        has a deadline is never. `LocalProtocolError` names a machine that does not advance.
+        Without `until`: until nothing is left to happen, which with a machine that always has a
+        deadline is never. `stop` is asked after each happening whether to leave early; a later
+        `run` goes on from there. `LocalProtocolError` names a machine that does not advance.
         """
-        self._running = True
         for host in list(self._hosts.values()):
             host.start()
         queue, clock, pop = self._queue, self.clock, heapq.heappop
-        end = until if until is not None else 1 << 63
-        while queue and self._running and queue[0][0] <= end:
+        end = until if until is not None else FAR
+        while queue and queue[0][0] <= end:
             when, _, act, argument = pop(queue)
             clock.now = when
             act(argument)
-        if self._running and until is not None:
+            if stop is not None and stop():
+                return
+        if until is not None:
             clock.advance_to(max(until, clock.now))
