@@ -111,6 +111,39 @@ class Closed(Event):
     why: str
 
 
+@dataclass(frozen=True, slots=True)
+class Stats:
+    """What a session has counted so far. A stream loses nothing: it only counts what it moved."""
+
+    sent: int = 0
+    """Media packets."""
+    sent_octets: int = 0
+    """Bytes of payload in them."""
+    dropped: int = 0
+    """Media packets that we were asked to send, and did not: the wire was full."""
+    received: int = 0
+    """Media packets, duplicates included."""
+    expected: int = 0
+    """By the sequence numbers, from the first to the highest."""
+    duplicates: int = 0
+    reordered: int = 0
+    """Packets that came after one with a higher sequence number."""
+    jitter: int = 0
+    """RFC 3550's interarrival jitter, in nanoseconds."""
+    round_trip: int | None = None
+    """In nanoseconds, where the protocol measures it."""
+
+    @property
+    def lost(self) -> int:
+        """Packets that never came, so far."""
+        return self.expected - self.received + self.duplicates
+
+    @property
+    def loss(self) -> float:
+        """The share of packets that never came: 0 to 1."""
+        return self.lost / self.expected if self.expected else 0.0
+
+
 class Session(Protocol):
     """The face that endpoints use, beside the verbs of a machine.
 
@@ -121,6 +154,10 @@ class Session(Protocol):
     @property
     def closed(self) -> bool:
         """Nothing more will be sent or received. `Closed` is among the events, or was."""
+
+    @property
+    def stats(self) -> Stats:
+        """What was counted so far."""
 
     @property
     def ready(self) -> bool:

@@ -28,7 +28,16 @@ from enum import Enum
 from typing import Final
 
 from labkit.core.automaton import follow
-from labkit.core.session import DEFAULT_LIMITS, Closed, Joined, Limits, Received, Refused, Role
+from labkit.core.session import (
+    DEFAULT_LIMITS,
+    Closed,
+    Joined,
+    Limits,
+    Received,
+    Refused,
+    Role,
+    Stats,
+)
 from labkit.wire.framing import FrameDecoder, Kind, pack
 from labkit.words.errors import LocalProtocolError, ProtocolError, RemoteProtocolError, WireError
 from labkit.words.machine import Event, earliest
@@ -128,8 +137,7 @@ class StreamSession:
         self._out: list[bytes] = []
         self._queue: deque[bytes] = deque(maxlen=limits.queue)
         self._paused = False
-        self.dropped = 0
-        """Media frames dropped because the wire was full."""
+        self._sent = self._sent_octets = self._dropped = self._received = 0
         self._events: list[Event] = []
         self._since = self._heard = self._asked = 0
         """When the state was entered, when the peer was last heard, when we last asked."""
@@ -156,10 +164,28 @@ class StreamSession:
         """Media frames that wait for the wire."""
         return len(self._queue)
 
+    @property
+    def dropped(self) -> int:
+        """Media frames dropped because the wire was full."""
+        return self._dropped
+
+    @property
+    def stats(self) -> Stats:
+        """What was counted so far."""
+        return Stats(
+            sent=self._sent,
+            sent_octets=self._sent_octets,
+            dropped=self._dropped,
+            received=self._received,
+            expected=self._received,
+        )
+
     def send(self, packet: Packet, now: int) -> None:
         """Send one packet. `LocalProtocolError` before the peer joined and after the end."""
         self._step(Cause.SEND, now, LocalProtocolError)
         self._write(pack(packet))
+        self._sent += 1
+        self._sent_octets += len(packet.payload)
 
     def close(self, now: int) -> None:
         """Say goodbye after what is queued. Twice does no harm."""
@@ -274,6 +300,7 @@ class StreamSession:
         if self.state is not State.OPEN:
             return
         if kind is Kind.MEDIA:
+            self._received += 1
             self._events.append(Received(packet, now))
             return
         if kind is Kind.DESCRIPTION:
@@ -332,5 +359,5 @@ class StreamSession:
         if not self._paused:
             self._out.append(frame)
             return
-        self.dropped += len(self._queue) == self._queue.maxlen
+        self._dropped += len(self._queue) == self._queue.maxlen
         self._queue.append(frame)

@@ -1,0 +1,377 @@
+"""A conversation in RTP and RTCP: RFC 3550 (week 7).
+
+Media goes as RTP. RTCP goes beside it, on the same port unless told otherwise (RFC 5761), and
+says how the media arrives: a receiver report names loss and jitter, a sender report carries the
+sender's clock, and from the two together the round trip is known without any common clock.
+
+A receiver that knows its `peer` joins by an empty report with its name, repeated until something
+comes back. A sender that is given a `peer` pushes: it is joined at once and needs no answer, which
+suits players that wait silently (FFmpeg, GStreamer).
+
+Streams are told apart by SSRC. A new one is on probation until two packets follow each other
+(appendix A.1); the first are held and then delivered, so nothing is lost. At most `MAX_SOURCES` are
+remembered. When the peer uses our SSRC, we take another (section 8.2).
+
+This module knows no codec, no socket and no wallclock: `wallclock_offset` is what must be added to
+`now` to get Unix time in nanoseconds, and only the peers' arithmetic depends on it.
+"""
+
+from collections import deque
+from random import Random
+from typing import Final
+
+from labkit.core.conversation import Conversation, Phase
+from labkit.core.reception import MAX_MISORDER, Reception, count
+from labkit.core.rtcptimer import RtcpTimer
+from labkit.core.session import DEFAULT_LIMITS, Limits, Received, Report, Role, Stats
+from labkit.wire import rtcp, rtp
+from labkit.words.errors import WireError
+from labkit.words.machine import Address, Datagram
+from labkit.words.packet import Packet
+from labkit.words.seqnum import add32, ahead16, ahead32
+from labkit.words.units import (
+    SAMPLE_RATE,
+    ns_to_ntp_short,
+    ns_to_ticks,
+    ntp_short,
+    ntp_short_to_ns,
+    ntp_time,
+    seconds,
+    ticks_to_ns,
+)
+
+MAX_SOURCES: Final = 16
+"""Streams remembered at a time: a stranger who forges SSRCs fills no memory."""
+PATIENCE: Final = 5
+"""RTCP intervals without a word after which a member counts as gone (section 6.3.5)."""
+
+_MEETING: Final = (Phase.WAITING, Phase.OPEN)
+
+
+class Source:
+    """What is remembered of one SSRC of the peer."""
+
+    __slots__ = ("heard", "held", "reception", "reported", "sr_arrived", "sr_ntp", "ssrc")
+
+    def __init__(self, ssrc: int, now: int) -> None:
+        self.ssrc = ssrc
+        self.heard = now
+        self.held: deque[Received] = deque(maxlen=16)
+        """Packets on probation."""
+        self.reception: Reception | None = None
+        self.reported = 0
+        """Packets received when we last reported."""
+        self.sr_ntp = 0
+        """The middle 32 bits of its last sender report's clock."""
+        self.sr_arrived = 0
+
+    def probe(self, event: Received, clock_rate: int) -> list[Received]:
+        """A.1: once two packets follow each other, all that are held and belong to them."""
+        held = self.held
+        packet = event.packet
+        ahead = ahead16(packet.seq, held[-1].packet.seq) if held else MAX_MISORDER
+        if abs(ahead) >= MAX_MISORDER:
+            held.clear()
+        held.append(event)
+        if ahead != 1:
+            return []
+        first, *rest = held
+        held.clear()
+        reception = self.reception = Reception(first.packet, first.now, clock_rate)
+        self.reported = 0
+        return [first, *(e for e in rest if reception.update(e.packet, e.now))]
+
+    def block(self, now: int) -> rtcp.ReportBlock | None:
+        """A report block (section 6.4.1), if anything came since the last one."""
+        reception = self.reception
+        if reception is None or reception.loss.received == self.reported:
+            return None
+        loss = reception.loss
+        self.reported = loss.received
+        return rtcp.ReportBlock(
+            self.ssrc,
+            min(int(loss.fraction_lost() * 256), 255),
+            min(max(loss.lost, -(1 << 23)), (1 << 23) - 1),
+            loss.highest or 0,
+            min(reception.jitter.ticks, (1 << 32) - 1),
+            self.sr_ntp,
+            ns_to_ntp_short(now - self.sr_arrived) if self.sr_ntp else 0,
+        )
+
+
+class RtpSession(Conversation):
+    """One end of the conversation.
+
+    `peer` is where RTP goes and the only place it is taken from; RTCP may come from any port of
+    the peer's host, and goes to `rtcp_peer`, or to where the peer's RTCP comes from. `ssrc` is our
+    own; when None, that of the first packet sent. `bandwidth` is the session's, in bits a second.
+    """
+
+    def __init__(
+        self,
+        role: Role,
+        description: str = "",
+        *,
+        peer: Address | None = None,
+        rtcp_peer: Address | None = None,
+        clock_rate: int = SAMPLE_RATE,
+        ssrc: int | None = None,
+        cname: str = "",
+        rtcp_interval: int = seconds(5),
+        bandwidth: int = 64_000,
+        wallclock_offset: int = 0,
+        rng: Random | None = None,
+        limits: Limits = DEFAULT_LIMITS,
+    ) -> None:
+        super().__init__(role, description, peer=peer, limits=limits)
+        self._rng = rng or Random()
+        self.rtcp_peer = rtcp_peer
+        self.ssrc = self._rng.getrandbits(32) if ssrc is None else ssrc
+        self.cname = cname or f"{self._rng.getrandbits(96):024x}"  # RFC 7022: random is good
+        self.round_trip: int | None = None
+        self.loops = 0
+        """Packets of ours that came back to us (section 8.2)."""
+        self._adopts = ssrc is None
+        self._pushes = role is Role.SENDER and peer is not None
+        self._silence = None if self._pushes else PATIENCE * rtcp_interval
+        self._clock_rate = clock_rate
+        self._wallclock_offset = wallclock_offset
+        self._timer = RtcpTimer(self._rng, rtcp_interval, bandwidth)
+        self._sources: dict[int, Source] = {}
+        self._newest: Source | None = None
+        self._conflicts: set[Address] = set()
+        self._rtcp_from: Address | None = None
+        self._spoke = False
+        self._sent = self._sent_octets = 0
+        self._sent_before = (0, 0)  # at the last report and at the one before
+        self._last_sent = (0, 0)  # timestamp, now
+
+    @property
+    def stats(self) -> Stats:
+        """What was counted so far; of several streams, the newest."""
+        reception = self._newest.reception if self._newest else None
+        return count(
+            reception,
+            sent=self._sent,
+            sent_octets=self._sent_octets,
+            round_trip=self.round_trip,
+        )
+
+    def send(self, packet: Packet, now: int) -> None:
+        """Send one packet. `LocalProtocolError` before the peer joined and after the end."""
+        self._require_ready()
+        if packet.ssrc != self.ssrc:
+            packet = self._stamp(packet, now)
+        self._out.append(Datagram(rtp.pack(packet), self.peer))
+        self._sent += 1
+        self._sent_octets += len(packet.payload)
+        self._last_sent = (packet.timestamp, now)
+
+    def receive_datagram(self, data: bytes, source: Address, now: int) -> None:
+        """Take one datagram from the network."""
+        if self.phase is Phase.NEW:
+            self._start(now)
+        try:
+            if rtcp.is_rtcp(data):
+                if self._reports(source):
+                    packets = rtcp.unpack(data)
+                    self._timer.count(len(data))
+                    self._receive_rtcp(packets, source, now)
+                else:
+                    self.strangers += 1
+            elif source == self.peer or (self.peer is None and self.role is Role.RECEIVER):
+                self._receive_rtp(rtp.unpack(data), source, now)
+            else:
+                self.strangers += 1
+        except WireError as error:
+            self._refuse(error)
+
+    # RTP --------------------------------------------------------------------------------------
+
+    def _receive_rtp(self, packet: Packet, source: Address, now: int) -> None:
+        if self.phase not in _MEETING:
+            return
+        origin = self._sources.get(packet.ssrc)
+        if origin is None or origin.reception is None or not origin.reception.update(packet, now):
+            self._receive_new(packet, source, now)
+            return
+        origin.heard = self._heard = now
+        self._events.append(Received(packet, now))
+
+    def _receive_new(self, packet: Packet, address: Address, now: int) -> None:
+        """A packet of an unknown stream, or far from where the known one was."""
+        if packet.ssrc == self.ssrc:
+            self._collide(address, now)
+            return
+        origin = self._source(packet.ssrc, now)
+        valid = origin.probe(Received(packet, now), self._clock_rate)
+        if not valid:
+            return
+        self._newest = origin
+        self.peer = address
+        self._meet(now)
+        self._events += valid
+
+    def _stamp(self, packet: Packet, now: int) -> Packet:
+        if packet.ssrc and self._adopts:
+            self._rename(packet.ssrc, now)
+            return packet
+        return packet._replace(ssrc=self.ssrc)
+
+    # RTCP in ----------------------------------------------------------------------------------
+
+    def _reports(self, address: Address) -> bool:
+        """Whether RTCP is taken from there: FFmpeg sends it from the port after RTP's."""
+        if self.peer is None:
+            return self.role is Role.SENDER
+        return address in (self.peer, self.rtcp_peer) or _host(address) == _host(self.peer)
+
+    def _receive_rtcp(self, packets: list[rtcp.RtcpPacket], address: Address, now: int) -> None:
+        if self.phase in _MEETING:
+            if any(getattr(packet, "ssrc", None) == self.ssrc for packet in packets):
+                self._collide(address, now)
+                return
+            if self.peer is None:
+                self.peer = address
+            if address != self.peer:
+                self._rtcp_from = address
+            self._meet(now)
+        for packet in packets:
+            match packet:
+                case rtcp.SenderReport(ssrc, ntp, reports=reports):
+                    origin = self._source(ssrc, now)
+                    origin.sr_ntp, origin.sr_arrived = ntp_short(ntp), now
+                    self._receive_blocks(reports, now)
+                case rtcp.ReceiverReport(ssrc, reports):
+                    self._source(ssrc, now)
+                    self._receive_blocks(reports, now)
+                case rtcp.Bye(ssrcs):
+                    self._lose(ssrcs, now)
+
+    def _receive_blocks(self, blocks: tuple[rtcp.ReportBlock, ...], now: int) -> None:
+        for block in blocks:
+            if block.ssrc == self.ssrc and self.phase is not Phase.CLOSED:
+                if block.lsr:
+                    self.round_trip = self._measure(block, now)
+                self._events.append(self._event(block, ours=False))
+
+    def _measure(self, block: rtcp.ReportBlock, now: int) -> int:
+        """Section 6.4.1: the time since our report, less what the peer kept it."""
+        passed = ahead32(ntp_short(self._ntp(now)), block.lsr)
+        return ntp_short_to_ns(max(passed - block.dlsr, 0))
+
+    def _lose(self, ssrcs: tuple[int, ...], now: int) -> None:
+        """BYE. The peer is gone when the stream that we heard last says so."""
+        for ssrc in ssrcs:
+            gone = self._sources.pop(ssrc, None)
+            if gone and all(s.heard < gone.heard for s in self._sources.values()):
+                self._receive_bye(now)
+
+    # RTCP out ---------------------------------------------------------------------------------
+
+    def _ask(self, now: int) -> None:
+        self._send_rtcp(self._report(now))
+
+    def _keep_up(self, now: int) -> int | None:
+        members, senders, we_sent = self._census()
+        if self._timer.expired(now, members, senders, we_sent=we_sent):
+            self._send_rtcp(self._report(now))
+            self._sent_before = (self._sent, self._sent_before[0])
+        return self._timer.due
+
+    def _say_bye(self, now: int) -> None:
+        self._send_rtcp([*self._report(now), rtcp.Bye((self.ssrc,))])
+
+    def _report(self, now: int) -> list[rtcp.RtcpPacket]:
+        """A report, as sender or receiver, and our name: what every compound begins with."""
+        blocks = tuple(b for s in self._sources.values() if (b := s.block(now)))
+        self._events += [self._event(block, ours=True) for block in blocks]
+        name = rtcp.SourceDescription.named(self.ssrc, self.cname)
+        if not self._census()[2]:
+            return [rtcp.ReceiverReport(self.ssrc, blocks), name]
+        timestamp, sent_at = self._last_sent
+        elapsed = ns_to_ticks(now - sent_at, self._clock_rate)
+        octets = self._sent_octets
+        report = rtcp.SenderReport(
+            self.ssrc, self._ntp(now), add32(timestamp, elapsed), self._sent, octets, blocks
+        )
+        return [report, name]
+
+    def _send_rtcp(self, packets: list[rtcp.RtcpPacket]) -> None:
+        data = rtcp.pack(*packets)
+        self._timer.count(len(data))
+        self._spoke = True
+        self._out.append(Datagram(data, self.rtcp_peer or self._rtcp_from or self.peer))
+
+    # Members ----------------------------------------------------------------------------------
+
+    def _start(self, now: int) -> None:
+        super()._start(now)
+        if self._pushes:
+            self._meet(now)
+
+    def _meet(self, now: int) -> None:
+        self._heard = now
+        if self.phase is not Phase.WAITING:
+            return
+        members, senders, we_sent = self._census()
+        self._timer.start(now, members, senders, we_sent=we_sent)
+        if self.role is Role.SENDER and not self._pushes:
+            self._send_rtcp(self._report(now))  # a joining receiver waits for a word
+        self._join(now, self._timer.due)
+
+    def _source(self, ssrc: int, now: int) -> Source:
+        """What we know of this SSRC; the one heard longest ago makes room for a new one."""
+        origin = self._sources.get(ssrc)
+        if origin is None:
+            if len(self._sources) == MAX_SOURCES:
+                del self._sources[min(self._sources.values(), key=_heard).ssrc]
+            origin = self._sources[ssrc] = Source(ssrc, now)
+        origin.heard = now
+        return origin
+
+    def _census(self) -> tuple[int, int, bool]:
+        """Members, senders among them, and whether we are one (section 6.3)."""
+        we_sent = self._sent > self._sent_before[1]
+        senders = sum(s.reception is not None for s in self._sources.values())
+        return 1 + len(self._sources), senders + we_sent, we_sent
+
+    def _collide(self, address: Address, now: int) -> None:
+        """Somebody uses our SSRC (section 8.2): once it is a collision, twice a loop."""
+        if address in self._conflicts:
+            self.loops += 1
+            return
+        if len(self._conflicts) < MAX_SOURCES:
+            self._conflicts.add(address)
+        self._rename(self._rng.getrandbits(32), now)
+
+    def _rename(self, ssrc: int, now: int) -> None:
+        """Take another SSRC; who heard of the old one is told that it is gone."""
+        old, self.ssrc = self.ssrc, ssrc
+        self._adopts = False
+        self._sent = self._sent_octets = 0
+        self._sent_before = (0, 0)
+        if self._spoke:
+            self._send_rtcp([*self._report(now), rtcp.Bye((old,))])
+
+    def _ntp(self, now: int) -> int:
+        return ntp_time(now + self._wallclock_offset)
+
+    def _event(self, block: rtcp.ReportBlock, *, ours: bool) -> Report:
+        return Report(
+            block.ssrc,
+            ours,
+            block.fraction_lost / 256,
+            block.cumulative_lost,
+            block.highest_seq,
+            ticks_to_ns(block.jitter, self._clock_rate),
+            self.round_trip,
+        )
+
+
+def _host(address: Address) -> Address:
+    return address[0] if isinstance(address, tuple) and address else address
+
+
+def _heard(source: Source) -> int:
+    return source.heard
