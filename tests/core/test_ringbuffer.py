@@ -107,8 +107,8 @@ def nervous_threads():
 
 
 def test_a_writer_and_a_reader_in_two_threads_lose_and_double_nothing(nervous_threads):
-    """Two hundred thousand samples cross in odd blocks through a ring of 331, in order."""
-    ring, total = RingBuffer(331, 1), 200_000
+    """Sixty thousand samples cross in odd blocks through a ring of 331, in order."""
+    ring, total = RingBuffer(331, 1), 60_000
     sound = (np.arange(total) % 30_011).astype(np.int16).reshape(-1, 1)
     heard: list[np.ndarray] = []
 
