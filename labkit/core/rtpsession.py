@@ -5,33 +5,32 @@ says how the media arrives: a receiver report names loss and jitter, a sender re
 sender's clock, and from the two together the round trip is known without any common clock.
 
 A receiver that knows its `peer` joins by an empty report with its name, repeated until something
-comes back. A sender that is given a `peer` pushes: it is joined at once and needs no answer, which
-suits players that wait silently (FFmpeg, GStreamer).
+comes back: media, or a report when there is none yet. A sender that is given a `peer` pushes: it
+is joined at once and needs no answer, which suits players that wait silently (FFmpeg, GStreamer).
 
-Streams are told apart by SSRC. A new one is on probation until two packets follow each other
-(appendix A.1); the first are held and then delivered, so nothing is lost. At most `MAX_SOURCES` are
-remembered. When the peer uses our SSRC, we take another (section 8.2).
+Streams are told apart by SSRC. When one starts, two packets must follow each other before any is
+delivered (appendix A.1, see `rtpsource`). When the peer uses our SSRC, we take another (section
+8.2). When the stream last heard says BYE, so do we.
 
 This module knows no codec, no socket and no wallclock: `wallclock_offset` is what must be added to
-`now` to get Unix time in nanoseconds, and only the peers' arithmetic depends on it.
+`now` to get Unix time in nanoseconds, and nothing but sender reports depends on it.
 """
 
-from collections import deque
 from random import Random
 from typing import Final
 
 from labkit.core.conversation import Conversation, Phase
-from labkit.core.reception import MAX_MISORDER, Reception, count
+from labkit.core.reception import count
 from labkit.core.rtcptimer import RtcpTimer
+from labkit.core.rtpsource import MAX_SOURCES, Sources
 from labkit.core.session import DEFAULT_LIMITS, Limits, Received, Report, Role, Stats
 from labkit.wire import rtcp, rtp
 from labkit.words.errors import WireError
 from labkit.words.machine import Address, Datagram
 from labkit.words.packet import Packet
-from labkit.words.seqnum import add32, ahead16, ahead32
+from labkit.words.seqnum import add32, ahead32
 from labkit.words.units import (
     SAMPLE_RATE,
-    ns_to_ntp_short,
     ns_to_ticks,
     ntp_short,
     ntp_short_to_ns,
@@ -40,63 +39,10 @@ from labkit.words.units import (
     ticks_to_ns,
 )
 
-MAX_SOURCES: Final = 16
-"""Streams remembered at a time: a stranger who forges SSRCs fills no memory."""
 PATIENCE: Final = 5
 """RTCP intervals without a word after which a member counts as gone (section 6.3.5)."""
 
 _MEETING: Final = (Phase.WAITING, Phase.OPEN)
-
-
-class Source:
-    """What is remembered of one SSRC of the peer."""
-
-    __slots__ = ("heard", "held", "reception", "reported", "sr_arrived", "sr_ntp", "ssrc")
-
-    def __init__(self, ssrc: int, now: int) -> None:
-        self.ssrc = ssrc
-        self.heard = now
-        self.held: deque[Received] = deque(maxlen=16)
-        """Packets on probation."""
-        self.reception: Reception | None = None
-        self.reported = 0
-        """Packets received when we last reported."""
-        self.sr_ntp = 0
-        """The middle 32 bits of its last sender report's clock."""
-        self.sr_arrived = 0
-
-    def probe(self, event: Received, clock_rate: int) -> list[Received]:
-        """A.1: once two packets follow each other, all that are held and belong to them."""
-        held = self.held
-        packet = event.packet
-        ahead = ahead16(packet.seq, held[-1].packet.seq) if held else MAX_MISORDER
-        if abs(ahead) >= MAX_MISORDER:
-            held.clear()
-        held.append(event)
-        if ahead != 1:
-            return []
-        first, *rest = held
-        held.clear()
-        reception = self.reception = Reception(first.packet, first.now, clock_rate)
-        self.reported = 0
-        return [first, *(e for e in rest if reception.update(e.packet, e.now))]
-
-    def block(self, now: int) -> rtcp.ReportBlock | None:
-        """A report block (section 6.4.1), if anything came since the last one."""
-        reception = self.reception
-        if reception is None or reception.loss.received == self.reported:
-            return None
-        loss = reception.loss
-        self.reported = loss.received
-        return rtcp.ReportBlock(
-            self.ssrc,
-            min(int(loss.fraction_lost() * 256), 255),
-            min(max(loss.lost, -(1 << 23)), (1 << 23) - 1),
-            loss.highest or 0,
-            min(reception.jitter.ticks, (1 << 32) - 1),
-            self.sr_ntp,
-            ns_to_ntp_short(now - self.sr_arrived) if self.sr_ntp else 0,
-        )
 
 
 class RtpSession(Conversation):
@@ -137,8 +83,7 @@ class RtpSession(Conversation):
         self._clock_rate = clock_rate
         self._wallclock_offset = wallclock_offset
         self._timer = RtcpTimer(self._rng, rtcp_interval, bandwidth)
-        self._sources: dict[int, Source] = {}
-        self._newest: Source | None = None
+        self._sources = Sources()
         self._conflicts: set[Address] = set()
         self._rtcp_from: Address | None = None
         self._spoke = False
@@ -149,7 +94,8 @@ class RtpSession(Conversation):
     @property
     def stats(self) -> Stats:
         """What was counted so far; of several streams, the newest."""
-        reception = self._newest.reception if self._newest else None
+        newest = self._sources.newest
+        reception = newest.reception if newest else None
         return count(
             reception,
             sent=self._sent,
@@ -191,7 +137,7 @@ class RtpSession(Conversation):
     def _receive_rtp(self, packet: Packet, source: Address, now: int) -> None:
         if self.phase not in _MEETING:
             return
-        origin = self._sources.get(packet.ssrc)
+        origin = self._sources.by_ssrc.get(packet.ssrc)
         if origin is None or origin.reception is None or not origin.reception.update(packet, now):
             self._receive_new(packet, source, now)
             return
@@ -203,11 +149,11 @@ class RtpSession(Conversation):
         if packet.ssrc == self.ssrc:
             self._collide(address, now)
             return
-        origin = self._source(packet.ssrc, now)
+        origin = self._sources.heard(packet.ssrc, now)
         valid = origin.probe(Received(packet, now), self._clock_rate)
         if not valid:
             return
-        self._newest = origin
+        self._sources.newest = origin
         self.peer = address
         self._meet(now)
         self._events += valid
@@ -231,22 +177,33 @@ class RtpSession(Conversation):
             if any(getattr(packet, "ssrc", None) == self.ssrc for packet in packets):
                 self._collide(address, now)
                 return
-            if self.peer is None:
-                self.peer = address
-            if address != self.peer:
-                self._rtcp_from = address
-            self._meet(now)
+            if not self._greet(packets, address, now):
+                return
         for packet in packets:
             match packet:
                 case rtcp.SenderReport(ssrc, ntp, reports=reports):
-                    origin = self._source(ssrc, now)
+                    origin = self._sources.heard(ssrc, now)
                     origin.sr_ntp, origin.sr_arrived = ntp_short(ntp), now
                     self._receive_blocks(reports, now)
                 case rtcp.ReceiverReport(ssrc, reports):
-                    self._source(ssrc, now)
+                    self._sources.heard(ssrc, now)
                     self._receive_blocks(reports, now)
                 case rtcp.Bye(ssrcs):
                     self._lose(ssrcs, now)
+
+    def _greet(self, packets: list[rtcp.RtcpPacket], address: Address, now: int) -> bool:
+        """Note where the peer speaks from. False for a goodbye of somebody who never came."""
+        if self.peer is None:
+            if any(isinstance(packet, rtcp.Bye) for packet in packets):
+                return False
+            self.peer = address
+        if address != self.peer:
+            self._rtcp_from = address
+        silent = self.phase is Phase.OPEN and not self._spoke and not self._sent
+        if silent and self.role is Role.SENDER and not self._pushes:
+            self._send_rtcp(self._report(now))  # it asks again: nothing has answered
+        self._meet(now)
+        return True
 
     def _receive_blocks(self, blocks: tuple[rtcp.ReportBlock, ...], now: int) -> None:
         for block in blocks:
@@ -263,8 +220,7 @@ class RtpSession(Conversation):
     def _lose(self, ssrcs: tuple[int, ...], now: int) -> None:
         """BYE. The peer is gone when the stream that we heard last says so."""
         for ssrc in ssrcs:
-            gone = self._sources.pop(ssrc, None)
-            if gone and all(s.heard < gone.heard for s in self._sources.values()):
+            if self._sources.lose(ssrc):
                 self._receive_bye(now)
 
     # RTCP out ---------------------------------------------------------------------------------
@@ -284,7 +240,7 @@ class RtpSession(Conversation):
 
     def _report(self, now: int) -> list[rtcp.RtcpPacket]:
         """A report, as sender or receiver, and our name: what every compound begins with."""
-        blocks = tuple(b for s in self._sources.values() if (b := s.block(now)))
+        blocks = self._sources.blocks(now)
         self._events += [self._event(block, ours=True) for block in blocks]
         name = rtcp.SourceDescription.named(self.ssrc, self.cname)
         if not self._census()[2]:
@@ -316,25 +272,12 @@ class RtpSession(Conversation):
             return
         members, senders, we_sent = self._census()
         self._timer.start(now, members, senders, we_sent=we_sent)
-        if self.role is Role.SENDER and not self._pushes:
-            self._send_rtcp(self._report(now))  # a joining receiver waits for a word
         self._join(now, self._timer.due)
-
-    def _source(self, ssrc: int, now: int) -> Source:
-        """What we know of this SSRC; the one heard longest ago makes room for a new one."""
-        origin = self._sources.get(ssrc)
-        if origin is None:
-            if len(self._sources) == MAX_SOURCES:
-                del self._sources[min(self._sources.values(), key=_heard).ssrc]
-            origin = self._sources[ssrc] = Source(ssrc, now)
-        origin.heard = now
-        return origin
 
     def _census(self) -> tuple[int, int, bool]:
         """Members, senders among them, and whether we are one (section 6.3)."""
         we_sent = self._sent > self._sent_before[1]
-        senders = sum(s.reception is not None for s in self._sources.values())
-        return 1 + len(self._sources), senders + we_sent, we_sent
+        return 1 + len(self._sources.by_ssrc), self._sources.senders() + we_sent, we_sent
 
     def _collide(self, address: Address, now: int) -> None:
         """Somebody uses our SSRC (section 8.2): once it is a collision, twice a loop."""
@@ -371,7 +314,3 @@ class RtpSession(Conversation):
 
 def _host(address: Address) -> Address:
     return address[0] if isinstance(address, tuple) and address else address
-
-
-def _heard(source: Source) -> int:
-    return source.heard
