@@ -140,11 +140,15 @@ def add_codec_options(sub: argparse.ArgumentParser) -> None:
     """The options that describe a codec."""
     group = sub.add_argument_group("codec")
     group.add_argument("--codec", choices=["opus", "pcm"], default="opus")
-    group.add_argument("--bitrate", type=positive, default=32_000, help="Opus, bits a second (32000)")
+    group.add_argument(
+        "--bitrate", type=positive, default=32_000, help="Opus, bits a second (32000)"
+    )
     group.add_argument("--frame-ms", type=float, default=20, help="sound in a frame (20)")
     group.add_argument("--channels", type=int, choices=[1, 2], default=1)
     group.add_argument("--complexity", type=int, choices=range(11), default=10, metavar="0-10")
-    group.add_argument("--fec", action="store_true", help="Opus: carry each frame again in the next")
+    group.add_argument(
+        "--fec", action="store_true", help="Opus: carry each frame again in the next"
+    )
     group.add_argument("--dtx", action="store_true", help="Opus: send next to nothing in silence")
 
 

@@ -46,3 +46,20 @@ def tone(
     time = np.arange(round(duration_s * sample_rate)) / sample_rate
     wave = np.round(np.sin(2 * np.pi * hertz * time) * level * 32767).astype(np.int16)
     return Clip(np.repeat(wave[:, np.newaxis], channels, axis=1), sample_rate)
+
+
+class Looped:
+    """A clip that begins again at its end, for ever."""
+
+    def __init__(self, clip: Clip) -> None:
+        self.sample_rate = clip.sample_rate
+        self.channels = clip.channels
+        self._clip = clip
+
+    def read(self, samples: int) -> Samples | None:
+        """The next samples, fewer just before the clip begins again."""
+        part = self._clip.read(samples)
+        if part is None:
+            self._clip = self._clip.rewound()
+            part = self._clip.read(samples)
+        return part

@@ -17,7 +17,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import numpy as np
+
 from labkit.codec.face import Codec, Decoder
+from labkit.core.concealment import Concealer
 from labkit.core.jitterbuffer import JitterBuffer
 from labkit.core.meters import RateMeter
 from labkit.core.session import Closed, Joined, Received
@@ -71,7 +74,8 @@ class Receiver(Endpoint):
 
     `codec` may be None until the session's description or a payload type tells; `choose` then
     makes one from them. `buffer` may be None: a `JitterBuffer` is made from `policy` when the
-    length of a packet is known.
+    length of a packet is known. Without `fec` redundancy is not used, without `conceal` what is
+    missing is silence: to hear what each is worth.
     """
 
     def __init__(
@@ -84,6 +88,7 @@ class Receiver(Endpoint):
         choose: Callable[[str, Packet], Codec] | None = None,
         trace: Trace | None = None,
         fec: bool = True,
+        conceal: bool = True,
     ) -> None:
         super().__init__(session)
         self.codec = codec
@@ -98,7 +103,9 @@ class Receiver(Endpoint):
         self._policy = policy
         self._choose = choose
         self._fec = fec
+        self._conceal = conceal
         self._decoder: Decoder | None = None
+        self._concealer: Concealer | None = None
         self._scaler: TimeScaler | None = None
         self._unwrap_seq = Unwrapper(16)
         self._unwrap_timestamp = Unwrapper(32)
@@ -153,6 +160,8 @@ class Receiver(Endpoint):
         self._packet_ns = ticks_to_ns(ticks, clock_rate)
         self._decoder = self.codec.decoder()
         self._scaler = TimeScaler(self.codec.sample_rate, self.codec.channels)
+        if not self.codec.has_plc:
+            self._concealer = Concealer(self.codec.sample_rate, self.codec.channels)
         if self.buffer is None:
             self.buffer = JitterBuffer(self._policy, frame=self._packet_ns, clock_rate=clock_rate)
         self._ask = getattr(self.buffer, "deadline", None)
@@ -200,24 +209,36 @@ class Receiver(Endpoint):
             samples = self._decoder.decode(packet.payload)
         except WireError:
             self.undecodable += 1
-            samples = self._decoder.conceal(self._packet_samples)
+            samples = self._substitute()
+        if self._concealer is not None:
+            samples = self._concealer.good(samples)
         self.trace.add((now, Did.PLAYED, self._last_seq, 0))
         self._hear(now, self._last_timestamp, samples)
 
     def _fill(self, now: int) -> None:
         """No packet: wait, recover it from its successor, or conceal it."""
-        assert self._decoder is not None
         if getattr(self.buffer, "holding", False):
             self.trace.add((now, Did.HELD, -1, 0))
-            self._hear(now, None, self._decoder.conceal(self._packet_samples))
+            self._hear(now, None, self._substitute())
             return
         self._missing += 1
         samples = self._recover()
         how = PLC if samples is None else FEC
         if samples is None:
-            samples = self._decoder.conceal(self._packet_samples)
+            samples = self._substitute()
         self.trace.add((now, Did.CONCEALED, self._last_seq + self._missing, how))
         self._hear(now, self._last_timestamp + self._missing * self._packet_ticks, samples)
+
+    def _substitute(self) -> Samples:
+        """A packet's length of sound for what is not here."""
+        assert self.codec is not None
+        assert self._decoder is not None
+        length = self._packet_ticks * self.codec.sample_rate // self.codec.format.clock_rate
+        if not self._conceal:
+            return np.zeros((length, self.codec.channels), np.int16)
+        if self._concealer is not None:
+            return self._concealer.lost(length)
+        return self._decoder.conceal(length)
 
     def _recover(self) -> Samples | None:
         """The missing frame, if its very successor is here and carries it."""
@@ -244,15 +265,10 @@ class Receiver(Endpoint):
             played = self._scaler.process(samples, wanted)
         self._events.append(Heard(now, timestamp, samples, played))
 
-    @property
-    def _packet_samples(self) -> int:
-        assert self.codec is not None
-        return self._packet_ticks * self.codec.sample_rate // self.codec.format.clock_rate
-
     # The end ----------------------------------------------------------------------------------
 
     def _end(self, now: int) -> None:
-        """The session is closed and a turn found nothing: is that all?"""
+        """The session is closed and a turn found nothing: perhaps that was all."""
         waiting: int | None = len(self.buffer) if hasattr(self.buffer, "__len__") else None  # type: ignore[arg-type]
         quiet = now - self._quiet_since if self._quiet_since is not None else 0
         if waiting == 0 or (waiting is None and quiet >= PATIENCE):

@@ -14,8 +14,12 @@ from labkit.core.session import Joined
 from labkit.endpoints.endpoint import Endpoint
 from labkit.endpoints.voice import Voice
 from labkit.words.format import Samples
-from labkit.words.machine import Event
+from labkit.words.machine import Event, earliest
 from labkit.words.packet import Packet
+from labkit.words.units import ms
+
+LINGER = ms(300)
+"""How long after its last packet a sender says BYE: a goodbye must not overtake the last word."""
 
 
 class Sender(Endpoint):
@@ -28,6 +32,7 @@ class Sender(Endpoint):
         super().__init__(session)
         self.voice = voice
         self.joined = False
+        self._closes: int | None = None
 
     def push_audio(self, samples: Samples, now: int) -> None:
         """Take captured samples from a live source."""
@@ -36,7 +41,7 @@ class Sender(Endpoint):
 
     def send(self, packets: Iterable[Packet], now: int) -> None:
         """Send packets if somebody listens; before and after, they are gone like spoken words."""
-        if self.joined and not self.session.closed:
+        if self.session.ready:
             for packet in packets:
                 self.session.send(packet, now)
 
@@ -54,7 +59,10 @@ class Sender(Endpoint):
         if due is not None and due <= now:
             self.send(self.voice.tick(now), now)
             if self.voice.finished:
-                self.close(now)
+                self._closes = now + LINGER
+        if self._closes is not None and self._closes <= now:
+            self._closes = None
+            self.close(now)
 
     def _due(self) -> int | None:
-        return None if self.voice is None else self.voice.deadline()
+        return None if self.voice is None else earliest(self.voice.deadline(), self._closes)

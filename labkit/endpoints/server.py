@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from labkit.core.session import Closed, Joined
-from labkit.endpoints.sender import Sender
+from labkit.endpoints.sender import LINGER, Sender
 from labkit.endpoints.voice import Voice
 from labkit.words.format import Samples
 from labkit.words.machine import Address, Datagram, Event, earliest
@@ -38,7 +38,9 @@ class Server:
         self.closing = False
         self._make_session = make_session
         self._max_clients = max_clients
+        self._closes: int | None = None
         self._events: list[Event] = []
+        self._last_words: list[Datagram] = []
 
     # Listeners --------------------------------------------------------------------------------
 
@@ -52,12 +54,14 @@ class Server:
         return sender
 
     def dismiss(self, address: Address) -> None:
-        """Forget a listener."""
-        self.clients.pop(address, None)
+        """Forget a listener; its last words are still sent."""
+        sender = self.clients.pop(address, None)
+        if sender is not None:
+            self._last_words += sender.transmits()
 
     def listening(self) -> int:
         """How many listeners have joined."""
-        return sum(c.joined and not c.session.closed for c in self.clients.values())
+        return sum(c.session.ready for c in self.clients.values())
 
     # Sound ------------------------------------------------------------------------------------
 
@@ -82,10 +86,17 @@ class Server:
     # The machine ------------------------------------------------------------------------------
 
     def receive_datagram(self, data: bytes, source: Address, now: int) -> None:
-        """Pass a datagram to the session of its sender; a stranger gets one if there is room."""
-        sender = self.clients.get(source) or self.admit(source)
+        """Pass a datagram to the session of its sender.
+
+        A stranger gets a session if there is room, and keeps it if the datagram asked for one:
+        noise costs no memory.
+        """
+        known = source in self.clients
+        sender = self.clients[source] if known else self.admit(source)
         if sender is not None:
             sender.receive_datagram(data, source, now)
+            if not known and not sender.joined:
+                self.dismiss(source)
             self._collect(now)
 
     def tick(self, now: int) -> None:
@@ -94,18 +105,23 @@ class Server:
         if due is not None and due <= now:
             self._speak(self.voice.tick(now), now)
             if self.voice.finished:
-                self.close(now)
+                self._closes = now + LINGER
+        if self._closes is not None and self._closes <= now:
+            self._closes = None
+            self.close(now)
         for sender in self.clients.values():
             sender.tick(now)
         self._collect(now)
 
     def deadline(self) -> int | None:
         """The first deadline of the voice and of every session."""
-        return earliest(self.voice.deadline(), *(c.deadline() for c in self.clients.values()))
+        clients = (c.deadline() for c in self.clients.values())
+        return earliest(self.voice.deadline(), self._closes, *clients)
 
     def transmits(self) -> list[Datagram]:
         """What every session wants sent."""
-        return [d for sender in self.clients.values() for d in sender.transmits()]
+        words, self._last_words = self._last_words, []
+        return words + [d for sender in self.clients.values() for d in sender.transmits()]
 
     def events(self) -> list[Event]:
         """What happened to any listener."""
@@ -118,7 +134,7 @@ class Server:
             for event in sender.events():
                 if isinstance(event, Joined):
                     self.start(now)
-                elif isinstance(event, Closed) and event.by == "peer":
+                elif isinstance(event, Closed) and not self.closing:
                     gone.append(address)
                 self._events.append(event)
         for address in gone:

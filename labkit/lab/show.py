@@ -95,7 +95,9 @@ def timelines(results: Sequence["Result"], titles: Sequence[str] = ()) -> Pictur
     """
     highest = max(_ceiling(r.timeline) for r in results)
     with canvas(rows=len(results)) as (figure, rows):
-        for axes, result, title in zip(rows, results, titles or [r.title for r in results], strict=True):
+        for axes, result, title in zip(
+            rows, results, titles or [r.title for r in results], strict=True
+        ):
             _draw_timeline(axes, result.timeline, highest)
             axes.set_title(title)
         rows[0].legend(loc="lower right", ncols=5, markerscale=1.6, bbox_to_anchor=(1, 1))
@@ -125,7 +127,15 @@ def _draw_timeline(axes: Axes, timeline: Timeline, highest: float) -> None:
     floor = np.full(len(timeline), 0.02 * highest)
     gone = lost & ~recovered
     axes.plot(time[gone], floor[gone], "|", color=LOST, ms=9, mew=1.4, label="lost")
-    axes.plot(time[recovered], floor[recovered] * 3.5, "|", color=RECOVERED, ms=9, mew=1.4, label="recovered (FEC)")
+    axes.plot(
+        time[recovered],
+        floor[recovered] * 3.5,
+        "|",
+        color=RECOVERED,
+        ms=9,
+        mew=1.4,
+        label="recovered (FEC)",
+    )
     axes.set_ylim(0, highest)
     axes.set_xlim(0, float(time[-1]) if len(time) else 1)
     axes.set_ylabel("delay since spoken (ms)")
@@ -156,14 +166,23 @@ def histogram(
     return Picture(figure, f"Histogram of {label}; " + "; ".join(words))
 
 
-def frontier(points: dict[str, Sequence[tuple[float, float]]], ylabel: str = "frames missing (%)") -> Picture:
+def frontier(
+    points: dict[str, Sequence[tuple[float, float]]], ylabel: str = "frames missing (%)"
+) -> Picture:
     """What a buffer costs against what it saves: delay in ms to the right, loss upward."""
     colours = (PLAYED, LATE, RECOVERED, LOST, LINE)
     with canvas(height=3.8) as (figure, rows):
         axes = rows[0]
         for (name, line), colour in zip(points.items(), colours, strict=False):
             x, y = zip(*sorted(line), strict=True)
-            axes.plot(x, y, "o-" if len(x) > 1 else "*", ms=5 if len(x) > 1 else 14, color=colour, label=name)
+            axes.plot(
+                x,
+                y,
+                "o-" if len(x) > 1 else "*",
+                ms=5 if len(x) > 1 else 14,
+                color=colour,
+                label=name,
+            )
         axes.set_xlabel("mouth-to-ear delay (ms)")
         axes.set_ylabel(ylabel)
         axes.set_ylim(bottom=0)

@@ -16,7 +16,7 @@ __all__ = ["Clip", "converted", "speech", "tone", "wav"]
 
 
 def speech() -> Clip:
-    """The spoken sample: 48 kHz, one channel, about a quarter of a minute, made by a synthesiser."""
+    """The spoken sample: 48 kHz, one channel, a quarter of a minute, made by a synthesiser."""
     return wav(speech_path())
 
 

@@ -162,12 +162,12 @@ async def connect_again(
 
 
 async def serve_tcp(
-    accept: Callable[[], TcpConnection],
+    accept: Callable[[], asyncio.Protocol],
     *,
     host: str = "127.0.0.1",
     port: int = 0,
 ) -> asyncio.Server:
-    """Listen; `accept` makes a `TcpConnection` for each client. `BadInput` when busy."""
+    """Listen; `accept` makes a protocol for each client. `BadInput` when busy."""
     loop = asyncio.get_running_loop()
     try:
         return await loop.create_server(

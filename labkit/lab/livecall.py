@@ -1,0 +1,78 @@
+"""A call on real sockets: the objects of `Call.simulate`, driven by the event loop.
+
+Sender and receiver have a socket each on the loopback interface, and between them stands a relay
+that does to real datagrams what the profile says. Nothing here decides anything: decisions are
+the machines'.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from labkit.lab.notes import Notes
+from labkit.live.clock import wallclock_offset
+from labkit.live.relay import TcpRelay, UdpRelay
+from labkit.live.tcp import TcpConnection, connect_tcp, serve_tcp
+from labkit.live.udp import open_udp
+from labkit.words.errors import SessionClosed
+from labkit.words.machine import Event
+from labkit.words.profile import Profile
+
+if TYPE_CHECKING:
+    from labkit.lab.call import Call, Result
+
+GRACE_S = 30
+"""How long a call may last beyond its sound before it is given up."""
+
+
+async def run(call: "Call") -> "Result":
+    """Run `call` in real time. `SessionClosed` if it does not come to an end."""
+    notes = Notes()
+    done = asyncio.Event()
+
+    def take(event: Event) -> None:
+        notes.take(event)
+        if notes.finished:
+            done.set()
+
+    connect = _over_tcp if call.transport == "tcp" else _over_udp
+    try:
+        async with asyncio.timeout(call.seconds + GRACE_S):
+            return await connect(call, notes, take, done)
+    except TimeoutError:
+        raise SessionClosed("the call did not end in time", clean=False, by="us") from None
+
+
+async def _over_udp(
+    call: "Call", notes: Notes, take: Callable[[Event], None], done: asyncio.Event
+) -> "Result":
+    assert isinstance(call.link, Profile)
+    offset = wallclock_offset()
+    sender = call.sender(offset)
+    alice = await open_udp(sender)
+    async with await UdpRelay.start(("127.0.0.1", 0), alice.address, call.link, call.seed) as relay:
+        receiver = call.receiver(relay.address, offset)
+        bob = await open_udp(receiver, on_event=take)
+        try:
+            await done.wait()
+        finally:
+            bob.close()
+            alice.close()
+    return call.result(sender, receiver, notes)
+
+
+async def _over_tcp(
+    call: "Call", notes: Notes, take: Callable[[Event], None], done: asyncio.Event
+) -> "Result":
+    assert isinstance(call.link, Profile)
+    sender, receiver = call.sender(), call.receiver(None)
+    server = await serve_tcp(lambda: TcpConnection(sender))
+    address = server.sockets[0].getsockname()[:2]
+    async with await TcpRelay.start(("127.0.0.1", 0), address, call.link, call.seed) as relay:
+        bob = await connect_tcp(receiver, *relay.address, on_event=take)
+        try:
+            await done.wait()
+        finally:
+            bob.close()
+            server.close()
+    return call.result(sender, receiver, notes)

@@ -1,0 +1,109 @@
+"""A `Server` on real TCP connections: one voice, a connection for each listener.
+
+Over UDP a server is one machine on one socket, and `open_udp` is all it needs. Over TCP somebody
+must accept connections and tick the voice that they share; that is all this does.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from labkit.core.session import Joined
+from labkit.endpoints.server import Server
+from labkit.live.clock import now
+from labkit.live.tcp import TcpConnection, serve_tcp
+from labkit.words.machine import Event
+from labkit.words.units import NS_PER_S
+
+
+class _Refusal(asyncio.Protocol):
+    """What a client gets when there is no room: the connection closes."""
+
+    def connection_made(self, transport: Any) -> None:
+        transport.close()
+
+
+class TcpBroadcast:
+    """Runs `server` on a listening socket. Made by `broadcast_tcp`."""
+
+    def __init__(self, server: Server, on_event: Callable[[Event], None], nodelay: bool) -> None:
+        self.server = server
+        self.connections: list[TcpConnection] = []
+        self._on_event = on_event
+        self._nodelay = nodelay
+        self._listener: asyncio.Server | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._count = 0
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Where it listens."""
+        assert self._listener is not None
+        host, port = self._listener.sockets[0].getsockname()[:2]
+        return host, port
+
+    async def listen(self, host: str, port: int) -> None:
+        """Begin to accept."""
+        self._listener = await serve_tcp(self._accept, host=host, port=port)
+
+    def turn(self) -> None:
+        """After every call that changes the server: let each connection send, arm the timer."""
+        for connection in list(self.connections):
+            connection.turn()
+        if self._timer is not None:
+            self._timer.cancel()
+        deadline = self.server.deadline()
+        if deadline is not None:
+            self._timer = asyncio.get_running_loop().call_at(deadline / NS_PER_S, self._speak)
+
+    async def close(self) -> None:
+        """End every session in order, then stop listening."""
+        self.server.close(now())
+        self.turn()
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._listener is not None:
+            self._listener.close()
+        if self.connections:
+            await asyncio.wait([c.done for c in self.connections], timeout=2)
+
+    def _speak(self) -> None:
+        self.server.tick(now())
+        self.turn()
+
+    def _accept(self) -> asyncio.Protocol:
+        self._count += 1
+        name = self._count
+        sender = self.server.admit(name)
+        if sender is None:
+            return _Refusal()
+
+        def report(event: Event) -> None:
+            if isinstance(event, Joined):
+                self.server.start(now())
+                asyncio.get_running_loop().call_soon(self.turn)
+            self._on_event(event)
+
+        connection = TcpConnection(sender, report, nodelay=self._nodelay)
+        self.connections.append(connection)
+
+        def forget(_: asyncio.Future[None]) -> None:
+            self.connections.remove(connection)
+            self.server.dismiss(name)
+
+        connection.done.add_done_callback(forget)
+        return connection
+
+
+async def broadcast_tcp(
+    server: Server,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    nodelay: bool = True,
+    on_event: Callable[[Event], None] = lambda event: None,
+) -> TcpBroadcast:
+    """Serve `server` on TCP `host` and `port` (0: any free one)."""
+    broadcast = TcpBroadcast(server, on_event, nodelay)
+    await broadcast.listen(host, port)
+    return broadcast
