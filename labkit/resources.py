@@ -7,6 +7,7 @@ lie beside this file. Nothing here is read before it is asked for.
 from collections.abc import Sequence
 from pathlib import Path
 
+from labkit.words.delaytrace import parse_delay_trace
 from labkit.words.errors import BadInput
 from labkit.words.profile import Profile, parse_profile
 
@@ -63,6 +64,4 @@ def load_profile(name: str) -> Profile:
 
 def load_delays(name: str) -> Sequence[int | None]:
     """The delays of a shipped trace, in nanoseconds, one a packet; None for a lost packet."""
-    from labkit.words.delaytrace import parse_delay_trace
-
     return parse_delay_trace(trace_path(name).read_text(encoding="utf-8"))
