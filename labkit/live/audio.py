@@ -46,18 +46,27 @@ class Device:
 def devices() -> list[Device]:
     """Every device of this machine; empty without one. `MissingCapability` without PortAudio."""
     library = _portaudio()
-    systems = library.query_hostapis()
-    return [
-        Device(
-            index=found["index"],
-            name=found["name"],
-            system=systems[found["hostapi"]]["name"],
-            inputs=found["max_input_channels"],
-            outputs=found["max_output_channels"],
-            sample_rate=round(found["default_samplerate"]),
-        )
-        for found in library.query_devices()
-    ]
+    return [_device(library, found) for found in library.query_devices()]
+
+
+def default_device(kind: str) -> Device:
+    """The device that None stands for; `kind` is "input" or "output"."""
+    library = _portaudio()
+    try:
+        return _device(library, library.query_devices(kind=kind))
+    except library.PortAudioError as error:
+        raise MissingCapability(f"there is no sound {kind} device", _NO_DEVICE) from error
+
+
+def _device(library: Any, found: Any) -> Device:
+    return Device(
+        index=found["index"],
+        name=found["name"],
+        system=library.query_hostapis(found["hostapi"])["name"],
+        inputs=found["max_input_channels"],
+        outputs=found["max_output_channels"],
+        sample_rate=round(found["default_samplerate"]),
+    )
 
 
 def _portaudio() -> Any:

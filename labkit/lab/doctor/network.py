@@ -1,0 +1,153 @@
+"""Bad networks of the real kernel, the sandbox built from the same parts, and sockets."""
+
+import os
+import platform
+import socket
+import sys
+from pathlib import Path
+from typing import Final
+
+from labkit.lab.doctor.remedies import distribution, this_system
+from labkit.lab.doctor.trial import Capability, Ran, Subject, run
+from labkit.live.sockopts import receive_buffer, reuse_address
+
+NAMESPACES: Final = Subject(
+    "namespaces", "two hosts in one machine, from week 4 on; without them a relay does it"
+)
+TUN: Final = Subject("TUN device", "a bad link between two namespaces, from week 4 on")
+NETEM: Final = Subject(
+    "tc netem", "the kernel's own bad network, from week 5 on; labkit's links do the same"
+)
+SANDBOX: Final = Subject("bubblewrap", "the sandbox of the grader; students need none")
+UDP: Final = Subject("UDP", "packets in bursts, from week 5 on")
+PORT: Final = Subject("port 5000", "the examples of the README; any other port does as well")
+
+PORT_OF_THE_EXAMPLES: Final = 5000
+BURST: Final = 1 << 20
+"""Bytes of receive buffer that `labkit.live.udp` asks for."""
+
+
+def in_namespace(*command: str) -> Ran:
+    """Run a command as root of a network of its own, which is gone when the command ends."""
+    ran = run("unshare", "--user", "--map-root-user", "--net", *command)
+    if ran.output.startswith("unshare:") and _is_root():
+        return run("unshare", "--net", *command)
+    return ran
+
+
+def _is_root() -> bool:
+    return sys.platform != "win32" and os.geteuid() == 0
+
+
+def namespaces() -> Capability:
+    """Ubuntu grants the namespace and then no rights in it, so something must be done inside."""
+    if sys.platform != "linux":
+        return NAMESPACES.missing("only Linux has them", this_system().get_linux())
+    ran = in_namespace("ip", "link", "set", "lo", "up")
+    if ran.code == 0:
+        return NAMESPACES.ok("made one" if _is_root() else "made one, without root")
+    if ran.code == 127:  # unshare found no `ip` to run
+        return NAMESPACES.missing(ran.first_line, this_system().install("iproute2"))
+    return NAMESPACES.missing(ran.first_line, _namespace_remedy())
+
+
+def _namespace_remedy() -> str:
+    for setting, bad, good in (
+        ("kernel/apparmor_restrict_unprivileged_userns", "1", "0"),  # Ubuntu 23.10 and later
+        ("kernel/unprivileged_userns_clone", "0", "1"),  # older Debian
+        ("user/max_user_namespaces", "0", "10000"),  # older Red Hat
+    ):
+        file = Path("/proc/sys") / setting
+        if file.exists() and file.read_text().strip() == bad:
+            name = setting.replace("/", ".")
+            return f"sudo sysctl -w {name}={good}  (until the next start; it lowers a guard)"
+    return "in a container: docker run --privileged"
+
+
+def tun() -> Capability:
+    """Make a TUN device where nobody sees it."""
+    if sys.platform != "linux":
+        return TUN.missing("only Linux has it in a namespace", this_system().get_linux())
+    ran = in_namespace("ip", "tuntap", "add", "dev", "labkit0", "mode", "tun")
+    if ran.code == 0:
+        return TUN.ok("made one, in a namespace")
+    device = Path("/dev/net/tun")
+    if not device.exists():
+        return TUN.missing("no /dev/net/tun", "sudo modprobe tun")
+    if not os.access(device, os.R_OK | os.W_OK):
+        return TUN.missing("/dev/net/tun is closed to you", "sudo chmod 666 /dev/net/tun")
+    return TUN.missing(ran.first_line, "mend the namespaces first")
+
+
+def netem() -> Capability:
+    """Add netem to a loopback of our own, and tell a kernel without it from missing rights."""
+    if sys.platform != "linux":
+        return NETEM.missing("only Linux has it", this_system().get_linux())
+    ran = in_namespace("tc", "qdisc", "add", "dev", "lo", "root", "netem", "delay", "1ms")
+    if ran.code == 0:
+        return NETEM.ok("added to a loopback of our own")
+    if ran.output.startswith("unshare:"):
+        return NETEM.missing("not without root here", "sudo, or mend the namespaces")
+    if "permitted" in ran.output:
+        return NETEM.missing(ran.first_line, "sudo")
+    if ran.code == 2:  # tc asked the kernel, and the kernel does not know the word
+        return NETEM.missing("this kernel has no sch_netem", _netem_remedy())
+    return NETEM.missing(ran.first_line, this_system().install("iproute2"))
+
+
+def _netem_remedy() -> str:
+    release = platform.release()
+    if any(Path("/lib/modules", release).glob("kernel/net/sched/sch_netem.ko*")):
+        return "sudo modprobe sch_netem"
+    system = this_system()
+    if not system.wsl and distribution() == "ubuntu":
+        return f"sudo apt-get install linux-modules-extra-{release}"
+    if not system.wsl and system.manager == "dnf":
+        return "sudo dnf install kernel-modules-extra"
+    if distribution() == "debian" and "cloud" in release:
+        return "the standard kernel: sudo apt-get install linux-image-amd64, then start again"
+    return "another kernel; or labkit's own links, which read the same profiles"
+
+
+def bubblewrap() -> Capability:
+    """Run nothing in a sandbox as tight as the grader's."""
+    if sys.platform != "linux":
+        return SANDBOX.missing("only Linux has it", this_system().get_linux())
+    ran = run("bwrap", "--ro-bind", "/", "/", "--unshare-all", "--die-with-parent", "true")
+    if ran.code == 0:
+        return SANDBOX.ok("ran a program without network")
+    if ran.code is None:
+        return SANDBOX.missing(ran.first_line, this_system().install("bubblewrap"))
+    return SANDBOX.missing(ran.first_line, _namespace_remedy())
+
+
+def udp() -> Capability:
+    """Send a datagram to ourselves, and see how long a burst the kernel would hold."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.settimeout(1)
+        sock.bind(("127.0.0.1", 0))
+        sock.sendto(b"labkit", sock.getsockname())
+        try:
+            sock.recv(16)
+        except TimeoutError:
+            return UDP.missing("a datagram to ourselves did not arrive", "look at the firewall")
+        granted = receive_buffer(sock, BURST)
+    if granted >= BURST:
+        return UDP.ok(f"loopback works, receive buffer {granted >> 10} KiB")
+    found = f"receive buffer {granted >> 10} KiB of {BURST >> 10}: bursts lose packets"
+    setting = "kern.ipc.maxsockbuf" if sys.platform == "darwin" else "net.core.rmem_max"
+    return UDP.limited(found, f"sudo sysctl -w {setting}={4 * BURST}")
+
+
+def port() -> Capability:
+    """Bind the port of the examples, for TCP and for UDP."""
+    for kind, name in ((socket.SOCK_STREAM, "TCP"), (socket.SOCK_DGRAM, "UDP")):
+        with socket.socket(socket.AF_INET, kind) as sock:
+            try:
+                reuse_address(sock)
+                sock.bind(("127.0.0.1", PORT_OF_THE_EXAMPLES))
+            except OSError as error:
+                airplay = " or switch off AirPlay Receiver" if sys.platform == "darwin" else ""
+                remedy = f"--port 5004 in both commands{airplay}"
+                return PORT.limited(f"{name}: {error.strerror}", remedy)
+    return PORT.ok("free for TCP and UDP")
