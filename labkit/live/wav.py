@@ -147,7 +147,8 @@ def _from_float(sound: memoryview) -> Samples:
 def _round(values: npt.NDArray[np.int64], bits: int) -> Samples:
     """Drop the lowest `bits`, to the nearest int16."""
     nearest = (values + (1 << (bits - 1))) >> bits
-    return np.minimum(nearest, 32767).astype(np.int16)
+    rounded: Samples = np.minimum(nearest, 32767).astype(np.int16)
+    return rounded
 
 
 _READERS: Final = {
