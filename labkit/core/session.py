@@ -120,7 +120,7 @@ class Stats:
     sent_octets: int = 0
     """Bytes of payload in them."""
     dropped: int = 0
-    """Media packets that we were asked to send, and did not: the wire was full."""
+    """Those of them that never left: the wire was full."""
     received: int = 0
     """Media packets, duplicates included."""
     expected: int = 0

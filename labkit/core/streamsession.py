@@ -14,7 +14,7 @@ The end between two frames without BYE: the peer vanished. The end in mid-frame:
 
 A stream that is full must not fill memory. From `pause_writing` to `resume_writing` media frames
 wait in a queue of `limits.queue` frames; when that is full the oldest goes, since the newest
-sound is the one still worth hearing. `dropped` counts them.
+sound is the one still worth hearing.
 
 Bytes that cannot be read end the conversation: after the first wrong frame there is no telling
 where the next one starts.
@@ -22,12 +22,12 @@ where the next one starts.
 This module knows no socket, no clock and no codec, and not how a frame is laid out.
 """
 
-from collections import deque
 from collections.abc import Sequence
 from enum import Enum
 from typing import Final
 
 from labkit.core.automaton import follow
+from labkit.core.flowcontrol import SendQueue
 from labkit.core.session import (
     DEFAULT_LIMITS,
     Closed,
@@ -132,12 +132,14 @@ class StreamSession:
         self.state = State.NEW
         self.refused = 0
         """Frames that could not be read, or came at a forbidden moment: none or one."""
+        self.queue: SendQueue[bytes] = SendQueue(limits.queue)
+        """Media frames that wait while the wire is full; it counts what it drops."""
+        self._answer = pack(Packet(0, 0, description.encode()), Kind.DESCRIPTION)
         self._table = TRANSITIONS[role]
         self._decoder = FrameDecoder()
         self._out: list[bytes] = []
-        self._queue: deque[bytes] = deque(maxlen=limits.queue)
         self._paused = False
-        self._sent = self._sent_octets = self._dropped = self._received = 0
+        self._sent = self._sent_octets = self._received = 0
         self._events: list[Event] = []
         self._since = self._heard = self._asked = 0
         """When the state was entered, when the peer was last heard, when we last asked."""
@@ -160,22 +162,12 @@ class StreamSession:
         return self.state is State.CLOSED and not self._out
 
     @property
-    def queued(self) -> int:
-        """Media frames that wait for the wire."""
-        return len(self._queue)
-
-    @property
-    def dropped(self) -> int:
-        """Media frames dropped because the wire was full."""
-        return self._dropped
-
-    @property
     def stats(self) -> Stats:
         """What was counted so far."""
         return Stats(
             sent=self._sent,
             sent_octets=self._sent_octets,
-            dropped=self._dropped,
+            dropped=self.queue.dropped,
             received=self._received,
             expected=self._received,
         )
@@ -183,7 +175,11 @@ class StreamSession:
     def send(self, packet: Packet, now: int) -> None:
         """Send one packet. `LocalProtocolError` before the peer joined and after the end."""
         self._step(Cause.SEND, now, LocalProtocolError)
-        self._write(pack(packet))
+        frame = pack(packet)
+        if self._paused:
+            self.queue.put(frame, now)
+        else:
+            self._out.append(frame)
         self._sent += 1
         self._sent_octets += len(packet.payload)
 
@@ -232,7 +228,7 @@ class StreamSession:
         except WireError as error:
             finished, why = False, error.why
         if leaving:
-            why = f"the stream ended with {len(self._queue)} frames unsent"
+            why = f"the stream ended with {len(self.queue)} frames unsent"
         self._report_end(clean=finished, by="peer", why=why)
 
     def pause_writing(self) -> None:
@@ -242,8 +238,8 @@ class StreamSession:
     def resume_writing(self) -> None:
         """The wire has room again."""
         self._paused = False
-        self._out += self._queue
-        self._queue.clear()
+        while (frame := self.queue.get()) is not None:
+            self._out.append(frame)
         if self.state is State.CLOSING:
             self._say_goodbye()
 
@@ -306,7 +302,7 @@ class StreamSession:
         if kind is Kind.DESCRIPTION:
             self.description = packet.payload.decode(errors="replace")
         elif joining or not self._paused:  # a sign of life needs no answer while others wait
-            self._out.append(pack(Packet(0, 0, self.description.encode()), Kind.DESCRIPTION))
+            self._out.append(self._answer)
         if joining:
             self._events.append(Joined(self.description))
 
@@ -344,7 +340,7 @@ class StreamSession:
                 self._step(Cause.FAILURE, now, RemoteProtocolError)
                 self._report_end(clean=True, by="peer", why="BYE, but the stream stayed open")
             case _:
-                self._fail(f"{len(self._queue)} frames could not be sent for {waited:g} s", now)
+                self._fail(f"{len(self.queue)} frames could not be sent for {waited:g} s", now)
 
     def _fail(self, why: str, now: int) -> None:
         self._step(Cause.FAILURE, now, RemoteProtocolError)
@@ -352,12 +348,4 @@ class StreamSession:
         self._report_end(clean=False, by="us", why=why)
 
     def _report_end(self, *, clean: bool, by: str, why: str) -> None:
-        self._queue.clear()
         self._events.append(Closed(clean, by, why))
-
-    def _write(self, frame: bytes) -> None:
-        if not self._paused:
-            self._out.append(frame)
-            return
-        self._dropped += len(self._queue) == self._queue.maxlen
-        self._queue.append(frame)
