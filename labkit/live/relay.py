@@ -4,15 +4,15 @@
     async with relay:
         ...                  # send to relay.address what was meant for port 5004
 
-                   up: Impairment                    one socket for each client, as behind a NAT
+                       Impairment          one socket for each client, as behind a NAT
     client ──> [ listening socket ] ──────> [ socket ] ──> server
     client <── [                  ] <────── [        ] <── server
-                  down: Impairment
+                       Impairment
 
 The relay is one link: its clients share the rate and the queue. It needs no rights and no
 particular system, and with the same profile and seed it decides as the simulation does. Datagrams
 leave up to about a millisecond late, which is as fine as the event loop waits. Connections have
-their own relay: `labkit.live.tcprelay`.
+their own relay, `TcpRelay`.
 
 This module knows nothing of what it relays.
 """
@@ -25,54 +25,29 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Final, Self
 
-from labkit.core.impairment import UDP_HEADERS, Impairment
+from labkit.core.impairment import UDP_HEADERS
 from labkit.live.clock import now
+from labkit.live.relaying import MAX_CLIENTS, Address, both_directions, resolve
 from labkit.live.sockopts import receive_buffer
+from labkit.live.tcprelay import TcpRelay
 from labkit.live.udp import RECEIVE_BUFFER, udp_socket
-from labkit.resources import load_delays
-from labkit.words.errors import BadInput
-from labkit.words.linkspec import LinkSpec
 from labkit.words.profile import Profile
 from labkit.words.units import NS_PER_S, seconds
 
-Address = tuple[str, int]
+__all__ = ["TcpRelay", "UdpRelay"]
 
-MAX_CLIENTS: Final = 64
-"""Clients at a time: an open port must not cost memory."""
 IDLE: Final = seconds(120)
 """Silence after which a client's place may be given to another; RFC 4787 asks NATs for this."""
-
-
-def impairment(
-    spec: LinkSpec, direction: str, seed: int, *, headers: int = UDP_HEADERS
-) -> Impairment:
-    """One direction of a link that comes up now."""
-    delays = load_delays(spec.delay_trace) if spec.delay_trace else ()
-    return Impairment(spec, f"{seed} {direction}", delays, headers=headers, start=now())
-
-
-async def resolve(to: Address, kind: socket.SocketKind) -> Address:
-    """The numeric address of a server. `BadInput` when its name is unknown."""
-    loop = asyncio.get_running_loop()
-    try:
-        found = await loop.getaddrinfo(*to, type=kind)
-    except OSError as error:
-        raise BadInput(
-            f"there is no host {to[0]!r}: {error.strerror or error}", "an address such as 127.0.0.1"
-        ) from error
-    host, port = found[0][4][:2]
-    return str(host), int(port)
 
 
 class UdpRelay:
     """Relays datagrams between many clients and one server. Made by `start`."""
 
     def __init__(
-        self, to: Address, profile: Profile, seed: int, max_clients: int, idle: int
+        self, to: Address, profile: Profile, seed: int, max_clients: int, idle: int, reverse: bool
     ) -> None:
         self.to = to
-        self.up = impairment(profile.up, "up", seed)
-        self.down = impairment(profile.down, "down", seed)
+        self.to_server, self.to_clients = both_directions(profile, seed, UDP_HEADERS, reverse)
         self.clients: dict[Any, _Client] = {}
         self.refused = 0
         """Datagrams from new clients for whom there was no place."""
@@ -94,10 +69,14 @@ class UdpRelay:
         *,
         max_clients: int = MAX_CLIENTS,
         idle: int = IDLE,
+        reverse: bool = False,
     ) -> Self:
-        """Bind `listen` (port 0: any free one) and relay to `to`. `BadInput` when busy."""
+        """Bind `listen` (port 0: any free one) and relay to `to`. `BadInput` when busy.
+
+        `profile.up` is what happens on the way to the server; with `reverse`, on the way from it.
+        """
         to = await resolve(to, socket.SOCK_DGRAM)
-        relay = cls(to, profile, seed, max_clients, idle)
+        relay = cls(to, profile, seed, max_clients, idle, reverse)
         loop = asyncio.get_running_loop()
         sock = udp_socket(*listen)
         transport, _ = await loop.create_datagram_endpoint(
@@ -145,13 +124,13 @@ class UdpRelay:
             self.refused += 1
             return
         client.heard = instant
-        self._hold(self.up.push(data, instant), client.send)
+        self._hold(self.to_server.push(data, instant), client.send)
 
     def _from_server(self, data: bytes, address: Any) -> None:
         """A datagram for the client at `address`."""
         front = self._front
         assert front is not None
-        self._hold(self.down.push(data, now()), lambda data: front.sendto(data, address))
+        self._hold(self.to_clients.push(data, now()), lambda data: front.sendto(data, address))
 
     def _admit(self, address: Any, instant: int) -> "_Client | None":
         """A place for a new client, if need be that of one who has long been silent."""

@@ -9,7 +9,7 @@ lost, doubled, reordered or damaged: two kernels have already acknowledged these
 here would be a hole in the stream and not what TCP makes of loss. To see retransmissions, lose
 packets below TCP, in a lab network or with `tc`.
 
-A server that does not read is felt by the client: no more than `limit` pieces wait in each
+A server that does not read is felt by the client: a bounded number of pieces waits in each
 direction, and then the relay stops reading too.
 
 This module knows nothing of what it relays.
@@ -23,7 +23,7 @@ from typing import Final, Self
 
 from labkit.core.impairment import Impairment
 from labkit.live.clock import now
-from labkit.live.relay import MAX_CLIENTS, Address, impairment, resolve
+from labkit.live.relaying import MAX_CLIENTS, Address, both_directions, resolve
 from labkit.live.sockopts import no_delay
 from labkit.words.errors import BadInput
 from labkit.words.linkspec import LinkSpec, Step
@@ -33,6 +33,9 @@ from labkit.words.units import to_seconds
 SEGMENT: Final = 1448
 """Bytes that are moved at a time."""
 TCP_HEADERS: Final = 52
+"""What the rate counts beside them: IPv4, TCP and its timestamps."""
+PIECES: Final = 1000
+"""Pieces that wait in each direction before the relay stops reading."""
 
 
 def lossless(spec: LinkSpec) -> LinkSpec:
@@ -53,10 +56,13 @@ def lossless(spec: LinkSpec) -> LinkSpec:
 class TcpRelay:
     """Relays connections to one server. Made by `start`."""
 
-    def __init__(self, to: Address, profile: Profile, seed: int, max_clients: int) -> None:
+    def __init__(
+        self, to: Address, profile: Profile, seed: int, max_clients: int, reverse: bool
+    ) -> None:
         self.to = to
-        self.profile = profile
+        self.profile = replace(profile, up=lossless(profile.up), down=lossless(profile.down))
         self.seed = seed
+        self.reverse = reverse
         self.refused = 0
         """Connections closed at once: no place for them, or no server behind."""
         self._max_clients = max_clients
@@ -72,9 +78,14 @@ class TcpRelay:
         seed: int = 0,
         *,
         max_clients: int = MAX_CLIENTS,
+        reverse: bool = False,
     ) -> Self:
-        """Listen at `listen` (port 0: any free one) and relay to `to`. `BadInput` when busy."""
-        relay = cls(await resolve(to, socket.SOCK_STREAM), profile, seed, max_clients)
+        """Listen at `listen` (port 0: any free one) and relay to `to`. `BadInput` when busy.
+
+        `profile.up` is what happens on the way to the server; with `reverse`, on the way from it.
+        """
+        to = await resolve(to, socket.SOCK_STREAM)
+        relay = cls(to, profile, seed, max_clients, reverse)
         try:
             relay._server = await asyncio.start_server(relay._accept, *listen, limit=SEGMENT)
         except OSError as error:
@@ -133,26 +144,30 @@ class TcpRelay:
             return
         for end in (writer, far_writer):
             no_delay(end.get_extra_info("socket"))
+        forth, back = both_directions(self.profile, self.seed, TCP_HEADERS, self.reverse)
         try:
             async with asyncio.TaskGroup() as tasks:
-                self._pump(tasks, reader, far_writer, "up", self.profile.up)
-                self._pump(tasks, far_reader, writer, "down", self.profile.down)
+                _pump(tasks, reader, far_writer, forth)
+                _pump(tasks, far_reader, writer, back)
         except* OSError:  # one side was reset: cut the other one too
             writer.transport.abort()
         finally:
             far_writer.transport.abort()
 
-    def _pump(
-        self,
-        tasks: asyncio.TaskGroup,
-        reader: asyncio.StreamReader,
-        writer: asyncio.StreamWriter,
-        direction: str,
-        spec: LinkSpec,
-    ) -> None:
-        """Move the bytes of one direction."""
-        link = impairment(lossless(spec), direction, self.seed, headers=TCP_HEADERS)
-        under_way: _Pieces = asyncio.Queue(spec.limit)
+
+def _pump(
+    tasks: asyncio.TaskGroup,
+    reader: asyncio.StreamReader,
+    writer: asyncio.StreamWriter,
+    link: Impairment,
+) -> None:
+    """Move the bytes of one direction."""
+    under_way: _Pieces = asyncio.Queue(PIECES)
+    tasks.create_task(_collect(reader, link, under_way))
+    tasks.create_task(_deliver(under_way, writer))
+
+
+_Pieces = asyncio.Queue(spec.limit)
         tasks.create_task(_collect(reader, link, under_way))
         tasks.create_task(_deliver(under_way, writer))
 

@@ -9,8 +9,8 @@ import pytest
 
 from labkit.core.impairment import UDP_HEADERS, Impairment
 from labkit.live.clock import now
-from labkit.live.relay import UdpRelay
-from labkit.live.tcprelay import TcpRelay, lossless
+from labkit.live.relay import TcpRelay, UdpRelay
+from labkit.live.tcprelay import lossless
 from labkit.words.errors import BadInput
 from labkit.words.linkspec import GilbertElliott, LinkSpec, Reorder, Step
 from labkit.words.profile import Profile
@@ -88,6 +88,24 @@ def test_there_and_back_each_direction_has_its_delay():
     asyncio.run(main())
 
 
+def test_reversed_the_server_is_the_first_host():
+    """The words of `up`, and its dice, then hold for what comes from the server."""
+
+    async def main():
+        async with (
+            mailboxes(2, echo=1) as (client, server),
+            await relay_to(server, profile(LinkSpec(delay=ms(9))), reverse=True) as relay,
+        ):
+            client.send(b"hello", relay.address)
+            _, _, passed = await server.mail.get()
+            _, _, came = await client.mail.get()
+            assert came - passed >= ms(9)
+            assert relay.to_clients.push(b"", now())[0][0] > now() + ms(5)
+            assert relay.to_server.push(b"", now())[0][0] <= now()
+
+    asyncio.run(main())
+
+
 def test_the_relay_decides_as_the_simulation_does():
     """The same profile and seed lose the same packets, one after another."""
     spec = LinkSpec(loss=0.3, delay=ms(1))
@@ -95,14 +113,16 @@ def test_the_relay_decides_as_the_simulation_does():
     survivors = [n for n in range(100) if expected.push(b"%03d" % n, n)]
 
     async def main():
-        async with mailboxes(2) as (client, server):
-            async with await relay_to(server, profile(spec), seed=5) as relay:
-                for number in range(100):
-                    client.send(b"%03d" % number, relay.address)
-                came = [int((await server.mail.get())[0]) for _ in survivors]
-                assert came == survivors
-                assert relay.up.sent == 100
-                assert relay.up.lost == 100 - len(survivors)
+        async with (
+            mailboxes(2) as (client, server),
+            await relay_to(server, profile(spec), seed=5) as relay,
+        ):
+            for number in range(100):
+                client.send(b"%03d" % number, relay.address)
+            came = [int((await server.mail.get())[0]) for _ in survivors]
+            assert came == survivors
+            assert relay.to_server.sent == 100
+            assert relay.to_server.lost == 100 - len(survivors)
 
     asyncio.run(main())
 
@@ -114,13 +134,15 @@ def test_packets_leave_in_the_order_of_their_instants():
     instants = [(expected.push(b"", 0)[0][0], n) for n in range(8)]
 
     async def main():
-        async with mailboxes(2) as (client, server):
-            async with await relay_to(server, profile(spec), seed=1) as relay:
-                for number in range(8):
-                    client.send(b"%d" % number, relay.address)
-                came = [int((await server.mail.get())[0]) for _ in range(8)]
-                assert came != sorted(came)
-                assert came == [number for _, number in sorted(instants)]
+        async with (
+            mailboxes(2) as (client, server),
+            await relay_to(server, profile(spec), seed=1) as relay,
+        ):
+            for number in range(8):
+                client.send(b"%d" % number, relay.address)
+            came = [int((await server.mail.get())[0]) for _ in range(8)]
+            assert came != sorted(came)
+            assert came == [number for _, number in sorted(instants)]
 
     asyncio.run(main())
 
@@ -129,14 +151,16 @@ def test_every_client_has_a_socket_of_its_own():
     """The server tells clients apart, and each gets its own answers: as behind a NAT."""
 
     async def main():
-        async with mailboxes(4, echo=3) as (*clients, server):
-            async with await relay_to(server, profile()) as relay:
-                for number, client in enumerate(clients):
-                    client.send(b"%d" % number, relay.address)
-                for number, client in enumerate(clients):
-                    assert (await client.mail.get())[0] == b"%d" % number
-                sources = {(await server.mail.get())[1] for _ in clients}
-                assert len(sources) == 3
+        async with (
+            mailboxes(4, echo=3) as (*clients, server),
+            await relay_to(server, profile()) as relay,
+        ):
+            for number, client in enumerate(clients):
+                client.send(b"%d" % number, relay.address)
+            for number, client in enumerate(clients):
+                assert (await client.mail.get())[0] == b"%d" % number
+            sources = {(await server.mail.get())[1] for _ in clients}
+            assert len(sources) == 3
 
     asyncio.run(main())
 
@@ -145,16 +169,18 @@ def test_clients_are_bounded():
     """Who comes when every place is taken is refused and counted, and costs nothing."""
 
     async def main():
-        async with mailboxes(3, echo=2) as (first, second, server):
-            async with await relay_to(server, profile(), max_clients=1) as relay:
-                first.send(b"1", relay.address)
-                await first.mail.get()
-                second.send(b"2", relay.address)
-                first.send(b"3", relay.address)
-                assert (await first.mail.get())[0] == b"3"
-                assert second.mail.empty()
-                assert relay.refused == 1
-                assert len(relay.clients) == 1
+        async with (
+            mailboxes(3, echo=2) as (first, second, server),
+            await relay_to(server, profile(), max_clients=1) as relay,
+        ):
+            first.send(b"1", relay.address)
+            await first.mail.get()
+            second.send(b"2", relay.address)
+            first.send(b"3", relay.address)
+            assert (await first.mail.get())[0] == b"3"
+            assert second.mail.empty()
+            assert relay.refused == 1
+            assert len(relay.clients) == 1
 
     asyncio.run(main())
 
@@ -163,13 +189,15 @@ def test_an_idle_client_gives_its_place_to_a_new_one():
     """With a patience of nothing, every client that is not speaking is idle."""
 
     async def main():
-        async with mailboxes(3, echo=2) as (first, second, server):
-            async with await relay_to(server, profile(), max_clients=1, idle=0) as relay:
-                first.send(b"1", relay.address)
-                await first.mail.get()
-                second.send(b"2", relay.address)
-                assert (await second.mail.get())[0] == b"2"
-                assert relay.refused == 0
+        async with (
+            mailboxes(3, echo=2) as (first, second, server),
+            await relay_to(server, profile(), max_clients=1, idle=0) as relay,
+        ):
+            first.send(b"1", relay.address)
+            await first.mail.get()
+            second.send(b"2", relay.address)
+            assert (await second.mail.get())[0] == b"2"
+            assert relay.refused == 0
 
     asyncio.run(main())
 
@@ -181,13 +209,15 @@ def test_a_server_that_is_not_there_is_loss_and_no_error():
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as nobody:
             nobody.bind(LOCAL)
             port = nobody.getsockname()[1]
-        async with mailboxes(2, echo=1) as (client, server):
-            async with await UdpRelay.start(LOCAL, ("127.0.0.1", port), profile()) as relay:
-                client.send(b"1", relay.address)
-                client.send(b"2", relay.address)
-                client.send(b"ping", address(server))
-                await client.mail.get()  # by now the kernel has answered
-                assert relay.up.sent == 2
+        async with (
+            mailboxes(2, echo=1) as (client, server),
+            await UdpRelay.start(LOCAL, ("127.0.0.1", port), profile()) as relay,
+        ):
+            client.send(b"1", relay.address)
+            client.send(b"2", relay.address)
+            client.send(b"ping", address(server))
+            await client.mail.get()  # by now the kernel has answered
+            assert relay.to_server.sent == 2
 
     asyncio.run(main())
 
