@@ -167,11 +167,6 @@ def _pump(
     tasks.create_task(_deliver(under_way, writer))
 
 
-_Pieces = asyncio.Queue(spec.limit)
-        tasks.create_task(_collect(reader, link, under_way))
-        tasks.create_task(_deliver(under_way, writer))
-
-
 _Pieces = asyncio.Queue[tuple[int, bytes]]
 """Bytes with the instant at which they leave the link; without bytes: the end."""
 
