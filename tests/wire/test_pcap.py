@@ -1,0 +1,220 @@
+"""Captures, judged by tshark and scapy."""
+
+import io
+import json
+import struct
+import subprocess
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scapy.layers.inet import IP, TCP, UDP
+from scapy.layers.inet6 import IPv6
+from scapy.utils import PcapNgReader
+
+from labkit.wire import ip, pcap, rtp
+from labkit.wire.pcap import PcapngWriter
+from labkit.words.errors import LocalProtocolError
+from labkit.words.packet import Packet
+from labkit.words.seqnum import add16
+from labkit.words.units import ms
+
+ANN4, BEN4 = ("192.0.2.1", 5004), ("192.0.2.2", 6004)
+ANN6, BEN6 = ("2001:db8::1", 5004), ("2001:db8::2", 6004)
+PAIRS = [(ANN4, BEN4), (ANN6, BEN6)]
+
+
+def tshark(path, *fields, options=()):
+    """One list of strings for each packet."""
+    command = ["tshark", "-r", str(path), "-T", "json", "--no-duplicate-keys"]
+    for each in ("udp", "tcp", "ip"):
+        command += ["-o", f"{each}.check_checksum:TRUE"]
+    for field in fields:
+        command += ["-e", field]
+    out = subprocess.run([*command, *options], capture_output=True, check=True, timeout=30).stdout
+    rows = [row["_source"].get("layers", {}) for row in json.loads(out)]
+    return [[",".join(row.get(field, [])) for field in fields] for row in rows]
+
+
+@pytest.mark.peer
+@pytest.mark.parametrize(("source", "destination"), PAIRS)
+def test_tshark_reads_datagrams_with_exact_times_and_right_checksums(
+    need, tmp_path, source, destination
+):
+    need("tshark")
+    path = tmp_path / "udp.pcapng"
+    times = [0, 1, ms(20) + 7, 2**62 + 999_999_999]
+    with path.open("wb") as file, PcapngWriter(file) as capture:
+        for now in times:
+            for size in (0, 1, 159, 160):
+                capture.udp(now, bytes(range(size)), source, destination)
+    fields = ["frame.time_epoch", "udp.checksum.status", "udp.length", "udp.srcport", "udp.dstport"]
+    family = "ipv6" if ":" in source[0] else "ip"
+    rows = tshark(path, *fields, f"{family}.src", f"{family}.dst", "ip.checksum.status")
+    known = "5004", "6004", source[0], destination[0], "1" if family == "ip" else ""
+    expected = [
+        [f"{now // 10**9}.{now % 10**9:09}", "1", str(8 + size), *known]
+        for now in times
+        for size in (0, 1, 159, 160)
+    ]
+    assert rows == expected
+
+
+@pytest.mark.peer
+def test_tshark_shows_comments_the_application_and_the_dscp(need, tmp_path):
+    need("tshark")
+    path = tmp_path / "comment.pcapng"
+    with path.open("wb") as file, PcapngWriter(file, application="a lab") as capture:
+        capture.udp(0, b"x", ANN4, BEN4, comment="came 3 ms late, größer als erlaubt", tos=46 << 2)
+        capture.udp(0, b"x", ANN6, BEN6, tos=46 << 2)
+        capture.udp(0, b"x", ANN4, BEN4)
+    rows = tshark(path, "frame.comment", "ip.dsfield.dscp", "ipv6.tclass.dscp")
+    assert rows == [["came 3 ms late, größer als erlaubt", "46", ""], ["", "", "46"], ["", "0", ""]]
+    assert b"a lab" in path.read_bytes()[:64]
+
+
+@pytest.mark.peer
+def test_tshark_decodes_our_rtp(need, tmp_path):
+    need("tshark")
+    path = tmp_path / "rtp.pcapng"
+    sent = [Packet(add16(65_534, i), i * 960, b"abc", i == 0, 111, 7) for i in range(5)]
+    with path.open("wb") as file, PcapngWriter(file) as capture:
+        for i, packet in enumerate(sent):
+            capture.udp(ms(20) * i, rtp.pack(packet, csrcs=(9,), padding=4), ANN4, BEN4)
+    fields = ["seq", "timestamp", "p_type", "ssrc", "payload", "csrc.item", "padding.count"]
+    found = tshark(path, *(f"rtp.{f}" for f in fields), options=["-d", "udp.port==6004,rtp"])
+    assert [[int(value, 0) for value in row[:4]] for row in found] == [
+        [p.seq, p.timestamp, p.payload_type, p.ssrc] for p in sent
+    ]
+    assert {row[4].replace(":", "") for row in found} == {b"abc".hex()}
+    assert {tuple(row[5:]) for row in found} == {("0x00000009", "4")}
+
+
+@pytest.mark.peer
+@pytest.mark.parametrize(("client", "server"), PAIRS)
+def test_tshark_follows_a_stream_and_finds_nothing_wrong_with_it(need, tmp_path, client, server):
+    need("tshark")
+    path = tmp_path / "tcp.pcapng"
+    asked, told = b"HELLO" * 3, bytes(range(256)) * 20
+    with path.open("wb") as file, PcapngWriter(file) as capture:
+        capture.tcp(1, asked, client, server)
+        capture.tcp(2, told, server, client)
+        capture.tcp(3, b"", server, client)
+        capture.tcp(4, b"", client, server)
+    fields = [
+        "tcp.checksum.status",
+        "tcp.analysis.flags",
+        "tcp.payload",
+        "tcp.srcport",
+        "tcp.flags",
+    ]
+    rows = tshark(path, *fields)
+    assert {row[0] for row in rows} == {"1"}
+    assert {row[1] for row in rows} == {""}
+    for port, data in (("5004", asked), ("6004", told)):
+        seen = "".join(row[2] for row in rows if row[3] == port)
+        assert bytes.fromhex(seen.replace(":", "").replace(",", "")) == data
+    flags = [int(row[4], 16) for row in rows]
+    assert flags[:3] == [0x02, 0x12, 0x10]
+    assert flags[-4:] == [0x11, 0x10, 0x11, 0x10]
+    assert 0x18 in flags
+
+
+@given(st.sampled_from(PAIRS), st.binary(max_size=70))
+def test_scapy_computes_the_same_checksums(pair, data):
+    """It fills in lengths and checksums where they are deleted."""
+    source, destination = pair
+    flags = ip.Flag.ACK | ip.Flag.PSH
+    for packet, layer in (
+        (ip.udp(data, source, destination), UDP),
+        (ip.tcp(data, source, destination, seq=1, ack=2, flags=flags), TCP),
+    ):
+        network = IPv6 if packet[0] >> 4 == 6 else IP
+        parsed = network(packet)
+        del parsed[layer].chksum
+        if network is IP:
+            del parsed[IP].chksum, parsed[IP].len
+        else:
+            del parsed[IPv6].plen
+        assert bytes(parsed) == packet
+        assert bytes(parsed[layer].payload) == data
+
+
+def test_a_udp_checksum_that_is_zero_is_sent_as_ones():
+    """RFC 768: zero means that there is none. Two bytes of data make the sum come out so."""
+    base = ip.udp(b"\0\0", ANN4, BEN4)
+    data = base[26:28]
+    assert data != b"\0\0"
+    assert ip.udp(data, ANN4, BEN4)[26:28] == b"\xff\xff"
+
+
+def test_the_example_of_rfc_1071():
+    assert ip.checksum(bytes.fromhex("0001 f203 f4f5 f6f7")) == 0xDDF2 ^ 0xFFFF
+
+
+def test_every_block_is_whole_words_and_says_its_length_twice():
+    file = io.BytesIO()
+    with PcapngWriter(file) as capture:
+        for size in range(9):
+            capture.udp(size, bytes(size), ANN4, BEN4, comment="c" * size)
+    data, types = file.getvalue(), []
+    while data:
+        block_type, size = struct.unpack_from("!II", data)
+        assert size % 4 == 0
+        assert struct.unpack_from("!I", data, size - 4) == (size,)
+        types.append(block_type)
+        data = data[size:]
+    assert types == [pcap.SECTION_HEADER, pcap.INTERFACE_DESCRIPTION] + [pcap.ENHANCED_PACKET] * 9
+
+
+def test_scapy_reads_the_file_too(tmp_path):
+    path = tmp_path / "a.pcapng"
+    with path.open("wb") as file, PcapngWriter(file) as capture:
+        capture.udp(1_500_000_001, b"sound", ANN4, BEN4)
+    with PcapNgReader(str(path)) as reader:
+        (packet,) = reader
+    assert bytes(packet[UDP].payload) == b"sound"
+    assert packet.time == pytest.approx(1.500000001)
+
+
+def test_ctrl_c_leaves_a_whole_file(tmp_path):
+    """What leaving the `with` flushed is all there is, before anybody closes the file."""
+
+    def interrupted(capture):
+        capture.udp(0, b"sound", ANN4, BEN4)
+        raise KeyboardInterrupt
+
+    with (tmp_path / "a.pcapng").open("wb") as file:
+        with pytest.raises(KeyboardInterrupt), PcapngWriter(file) as capture:
+            interrupted(capture)
+        written = Path(file.name).read_bytes()
+    packet = ip.udp(b"sound", ANN4, BEN4)
+    assert written.endswith(pcap.enhanced_packet(0, packet))
+    assert Path(file.name).read_bytes() == written
+
+
+@pytest.mark.parametrize(
+    ("now", "data", "source", "destination"),
+    [
+        (-1, b"", ANN4, BEN4),
+        (2**64, b"", ANN4, BEN4),
+        (0, b"", ("ann", 5004), BEN4),
+        (0, b"", ("192.0.2.1", 65_536), BEN4),
+        (0, b"", ANN4, BEN6),
+        (0, bytes(65_508), ANN4, BEN4),
+        (0, bytes(65_528), ANN6, BEN6),
+    ],
+)
+def test_what_no_network_could_carry_is_the_callers_mistake(now, data, source, destination):
+    file = io.BytesIO()
+    capture = PcapngWriter(file)
+    before = file.getvalue()
+    with pytest.raises(LocalProtocolError):
+        capture.udp(now, data, source, destination)
+    assert file.getvalue() == before
+
+
+def test_the_largest_datagram_of_each_family_passes():
+    assert len(ip.udp(bytes(65_507), ANN4, BEN4)) == 65_535
+    assert len(ip.udp(bytes(65_527), ANN6, BEN6)) == 65_535 + 40
