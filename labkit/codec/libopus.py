@@ -12,14 +12,12 @@ Nothing is loaded until `load` is called. This module knows no codec settings an
 """
 
 import ctypes
-import ctypes.util
 import os
 import sys
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
-from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
@@ -109,6 +107,8 @@ def _import_opuslib() -> tuple[Any, ModuleType]:
     nothing; so for the time of the import we answer the question. Its source compares integers
     by `is`, which makes Python warn: not our reader's concern.
     """
+    import ctypes.util
+
     path = _find()
     ask_system = ctypes.util.find_library
     ctypes.util.find_library = lambda name: path if name == "opus" else ask_system(name)
@@ -127,6 +127,8 @@ def _import_opuslib() -> tuple[Any, ModuleType]:
 
 def _find() -> str:
     """The path, or the name for the loader, of the libopus to use."""
+    import ctypes.util  # slow to import, so not before it is needed
+
     override = os.environ.get("LABKIT_LIBOPUS")
     if override == "none":
         raise MissingCapability("libopus is hidden by LABKIT_LIBOPUS=none", "unset LABKIT_LIBOPUS")
@@ -138,6 +140,8 @@ def _find() -> str:
 
 def _candidates() -> Iterator[str]:
     """Files that exist: first in PyAV's wheel (it is found, not imported), then in conda's tree."""
+    from importlib.util import find_spec
+
     wheel = find_spec("av")
     if wheel is not None and wheel.origin is not None:
         site_packages = Path(wheel.origin).parent.parent
