@@ -14,6 +14,8 @@ from collections.abc import Callable
 
 import pytest
 
+pytest_plugins = ["pulse"]
+
 
 @pytest.fixture(scope="session")
 def need() -> Callable[..., None]:

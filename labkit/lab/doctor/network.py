@@ -23,6 +23,9 @@ UDP: Final = Subject("UDP", "packets in bursts, from week 5 on")
 PORT: Final = Subject("port 5000", "the examples of the README; any other port does as well")
 
 PORT_OF_THE_EXAMPLES: Final = 5000
+NOT_FOUND: Final = 127
+"""The exit code of `unshare` when there is no such program to run inside."""
+SYSCTL: Final = Path("/proc/sys")
 BURST: Final = 1 << 20
 """Bytes of receive buffer that `labkit.live.udp` asks for."""
 
@@ -46,8 +49,8 @@ def namespaces() -> Capability:
     ran = in_namespace("ip", "link", "set", "lo", "up")
     if ran.code == 0:
         return NAMESPACES.ok("made one" if _is_root() else "made one, without root")
-    if ran.code == 127:  # unshare found no `ip` to run
-        return NAMESPACES.missing(ran.first_line, this_system().install("iproute2"))
+    if ran.code == NOT_FOUND:
+        return NAMESPACES.missing("no program ip", this_system().install("iproute2"))
     return NAMESPACES.missing(ran.first_line, _namespace_remedy())
 
 
@@ -57,7 +60,7 @@ def _namespace_remedy() -> str:
         ("kernel/unprivileged_userns_clone", "0", "1"),  # older Debian
         ("user/max_user_namespaces", "0", "10000"),  # older Red Hat
     ):
-        file = Path("/proc/sys") / setting
+        file = SYSCTL / setting
         if file.exists() and file.read_text().strip() == bad:
             name = setting.replace("/", ".")
             return f"sudo sysctl -w {name}={good}  (until the next start; it lowers a guard)"
@@ -86,13 +89,13 @@ def netem() -> Capability:
     ran = in_namespace("tc", "qdisc", "add", "dev", "lo", "root", "netem", "delay", "1ms")
     if ran.code == 0:
         return NETEM.ok("added to a loopback of our own")
-    if ran.output.startswith("unshare:"):
-        return NETEM.missing("not without root here", "sudo, or mend the namespaces")
-    if "permitted" in ran.output:
-        return NETEM.missing(ran.first_line, "sudo")
-    if ran.code == 2:  # tc asked the kernel, and the kernel does not know the word
-        return NETEM.missing("this kernel has no sch_netem", _netem_remedy())
-    return NETEM.missing(ran.first_line, this_system().install("iproute2"))
+    if ran.code == NOT_FOUND:
+        return NETEM.missing("no program tc", this_system().install("iproute2"))
+    if ran.output.startswith("unshare:") or "permitted" in ran.output:
+        return NETEM.missing(
+            f"not without root here ({ran.first_line})", "as root (sudo), or mend the namespaces"
+        )
+    return NETEM.missing("this kernel has no sch_netem", _netem_remedy())
 
 
 def _netem_remedy() -> str:

@@ -77,7 +77,7 @@ class System:
         """The command that brings `part`."""
         package = PACKAGES[part].get(self.manager)
         if package is None:
-            return f"install {part} in the way of this system"
+            return f"install {part} with the package manager of this system"
         return f"{_INSTALL[self.manager]} {package}"
 
     def get_linux(self) -> str:

@@ -32,8 +32,9 @@ def devices() -> list[Capability]:
     subjects = (SPEAKER, MICROPHONE)
     ran = run(sys.executable, "-m", __name__)
     if ran.code != 0:
-        why = ran.output.splitlines()[-1] if ran.output else "PortAudio died"
-        return [subject.missing(why, "restart the sound server") for subject in subjects]
+        why = ran.output.splitlines()[-1] if ran.output else f"PortAudio ended by {ran.code}"
+        remedy = "restart the sound server" if ran.code is None else "please report this line"
+        return [subject.missing(why, remedy) for subject in subjects]
     # ALSA may have said something before
     answers = json.loads(ran.output.splitlines()[-1])
     return [

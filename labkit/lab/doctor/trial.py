@@ -1,5 +1,6 @@
 """The words of the doctor: a subject, how it stands with it, and running a program for a moment."""
 
+import os
 import subprocess
 from dataclasses import dataclass
 from enum import StrEnum
@@ -63,6 +64,12 @@ class Ran(NamedTuple):
         return next((line.strip() for line in self.output.splitlines() if line.strip()), "")
 
 
+_PATH: Final = os.pathsep.join(
+    [os.environ.get("PATH", os.defpath), *(["/usr/sbin", "/sbin"] if os.name == "posix" else [])]
+)
+"""An ordinary user of Debian has `tc`, but not on the path."""
+
+
 def run(*command: str) -> Ran:
     """Run a program for at most `LIMIT` seconds. Its outputs come together; it gets no input."""
     try:
@@ -71,6 +78,7 @@ def run(*command: str) -> Ran:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
+            env=os.environ | {"PATH": _PATH},
             timeout=LIMIT,
             check=False,
         )
