@@ -54,6 +54,10 @@ class Kind(IntEnum):
     """The stream ends in order; nothing follows."""
 
 
+KINDS: Final = tuple(Kind)
+"""By number: quicker than to ask the Enum, once for each packet."""
+
+
 def pack(packet: Packet, kind: Kind = Kind.MEDIA) -> bytes:
     """One frame. `LocalProtocolError` when a value does not fit its field."""
     size = len(packet.payload)
@@ -84,11 +88,11 @@ def read_header(data: bytes | bytearray, offset: int) -> tuple[Kind, int, int, i
     version, kind, seq, timestamp, size = HEADER.unpack_from(data, offset)
     if version != VERSION:
         raise Malformed("ver", offset, f"{version}, not {VERSION}", "labkit frame")
-    if kind > Kind.BYE:
+    if kind >= len(KINDS):
         raise Malformed("kind", offset + 1, f"{kind} is no kind of frame", "labkit frame")
     if size > MAX_PAYLOAD:
         raise Malformed("len", offset + 8, f"{size} is over {MAX_PAYLOAD}", "labkit frame")
-    return Kind(kind), seq, timestamp, size
+    return KINDS[kind], seq, timestamp, size
 
 
 class FrameDecoder:

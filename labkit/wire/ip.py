@@ -10,6 +10,7 @@ options, no fragments and no retransmission; `TcpFlow` is the text of a conversa
 
 import struct
 from enum import IntFlag
+from functools import lru_cache
 from ipaddress import ip_address
 from typing import Final, TypeAlias
 
@@ -144,6 +145,7 @@ def _ipv6(protocol: int, size: int, addresses: bytes, tos: int) -> bytes:
         raise LocalProtocolError(f"{size} bytes, tos {tos}: {error}") from error
 
 
+@lru_cache
 def _digits(host: str) -> bytes:
     """An address as 4 or 16 bytes. Nothing is looked up."""
     try:

@@ -12,7 +12,7 @@ payload may be is the packetizer's business.
 import struct
 from typing import Final
 
-from labkit.wire.framing import VERSION, Kind
+from labkit.wire.framing import KINDS, VERSION, Kind
 from labkit.words.errors import LocalProtocolError, Malformed, Truncated
 from labkit.words.packet import Packet
 
@@ -44,6 +44,6 @@ def unpack(data: bytes) -> tuple[Kind, Packet]:
     version, kind, seq, timestamp = HEADER.unpack_from(data)
     if version != VERSION:
         raise Malformed("ver", 0, f"{version}, not {VERSION}", "labkit datagram")
-    if kind > Kind.BYE:
+    if kind >= len(KINDS):
         raise Malformed("kind", 1, f"{kind} is no kind of datagram", "labkit datagram")
-    return Kind(kind), Packet(seq, timestamp, data[HEADER.size :])
+    return KINDS[kind], Packet(seq, timestamp, data[HEADER.size :])
