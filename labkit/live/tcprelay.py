@@ -149,10 +149,11 @@ class TcpRelay:
             async with asyncio.TaskGroup() as tasks:
                 _pump(tasks, reader, far_writer, forth)
                 _pump(tasks, far_reader, writer, back)
-        except* OSError:  # one side was reset: cut the other one too
+        except* OSError:  # one side was reset: cut both
             writer.transport.abort()
-        finally:
             far_writer.transport.abort()
+        finally:
+            far_writer.close()
 
 
 def _pump(
