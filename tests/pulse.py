@@ -1,4 +1,4 @@
-"""A sound card for tests (a pytest plug-in, see `conftest.py`): a private PulseAudio whose only sink goes nowhere.
+"""A sound card for tests: a private PulseAudio whose only sink goes nowhere.
 
 What is played to the sink can be recorded from its monitor, which is the default source. Nothing
 of the user's own sound server is touched, and no two test runs share one.
