@@ -10,7 +10,28 @@ from importlib import import_module
 from typing import Any
 
 __version__ = "0.1.0.dev0"
-_HOME: dict[str, str] = {}
+_HOME = {
+    "Adaptive": "labkit.core.delaypolicy",
+    "Call": "labkit.lab.call",
+    "Fixed": "labkit.core.delaypolicy",
+    "JitterBuffer": "labkit.core.jitterbuffer",
+    "NaiveBuffer": "labkit.core.naive",
+    "Opus": "labkit.codec.opus",
+    "Packet": "labkit.words.packet",
+    "Pcm": "labkit.codec.pcm",
+    "Result": "labkit.lab.call",
+    "frontier": "labkit.lab.show",
+    "histogram": "labkit.lab.show",
+    "listen": "labkit.lab.listen",
+    "load_profile": "labkit.lab.call",
+    "ms": "labkit.words.units",
+    "seconds": "labkit.words.units",
+    "speech": "labkit.lab.sources",
+    "timelines": "labkit.lab.show",
+    "to_ms": "labkit.words.units",
+    "tone": "labkit.lab.sources",
+    "wav": "labkit.lab.sources",
+}
 
 
 def __getattr__(name: str) -> Any:

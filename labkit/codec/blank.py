@@ -58,6 +58,11 @@ class Blank:
         """True: silence goes on perfectly."""
         return True
 
+    @property
+    def lookahead(self) -> int:
+        """0: every sample is coded by itself."""
+        return 0
+
     def encoder(self) -> "BlankEncoder":
         """An encoder that hands out one payload for ever."""
         return BlankEncoder(self.size)

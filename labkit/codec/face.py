@@ -53,6 +53,10 @@ class Codec(Protocol):
     def has_plc(self) -> bool:
         """Whether `Decoder.conceal` continues the sound, or only fades to silence."""
 
+    @property
+    def lookahead(self) -> int:
+        """Samples by which decoded sound lags behind what was encoded."""
+
     def encoder(self) -> Encoder:
         """A fresh encoder. `MissingCapability` when its library is not here."""
 

@@ -127,6 +127,11 @@ class _G711:
         """False: the decoder only fades to silence."""
         return False
 
+    @property
+    def lookahead(self) -> int:
+        """0: every sample is coded by itself."""
+        return 0
+
     def encoder(self) -> "G711Encoder":
         """A fresh encoder; it keeps no state."""
         return G711Encoder(_tables(self._law)[0])

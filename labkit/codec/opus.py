@@ -101,6 +101,12 @@ class Opus:
         """True: libopus continues the sound, and fades it in a long gap."""
         return True
 
+    @property
+    def lookahead(self) -> int:
+        """6.5 ms, or 2.5 ms for `lowdelay`: what libopus's OPUS_GET_LOOKAHEAD answers."""
+        overlap, compensation = self.sample_rate // 400, self.sample_rate // 250
+        return overlap + (0 if self.application == "lowdelay" else compensation)
+
     def encoder(self) -> "OpusEncoder":
         """A fresh encoder. `MissingCapability` when there is no libopus."""
         return OpusEncoder(self)

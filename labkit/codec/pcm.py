@@ -72,6 +72,11 @@ class Pcm:
         """False: the decoder only fades to silence."""
         return False
 
+    @property
+    def lookahead(self) -> int:
+        """0: every sample is coded by itself."""
+        return 0
+
     def encoder(self) -> "PcmEncoder":
         """A fresh encoder; it keeps no state."""
         return PcmEncoder(self.channels)

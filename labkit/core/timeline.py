@@ -24,6 +24,7 @@ NEVER = np.iinfo(np.int64).min
 """Stands in a column of times for what did not happen."""
 
 Column = npt.NDArray[np.int64]
+Milliseconds = npt.NDArray[np.float64]
 
 
 class Fate(IntEnum):
@@ -80,20 +81,20 @@ class Timeline:
         """The share of packets that never arrived, 0 to 1: what the network lacks."""
         return self.count(Fate.LOST) / len(self) if len(self) else 0.0
 
-    def network_delay_ms(self) -> npt.NDArray[np.float64]:
+    def network_delay_ms(self) -> Milliseconds:
         """One-way delay of each packet that arrived, in milliseconds (RFC 7679)."""
         came = self.arrived != NEVER
-        return (self.arrived[came] - self.sent[came]) / NS_PER_MS
+        return _ms(self.arrived[came] - self.sent[came])
 
-    def buffer_delay_ms(self) -> npt.NDArray[np.float64]:
+    def buffer_delay_ms(self) -> Milliseconds:
         """How long each played packet waited in the jitter buffer, in milliseconds."""
         done = self.played != NEVER
-        return (self.played[done] - self.arrived[done]) / NS_PER_MS
+        return _ms(self.played[done] - self.arrived[done])
 
-    def mouth_to_ear_ms(self) -> npt.NDArray[np.float64]:
+    def mouth_to_ear_ms(self) -> Milliseconds:
         """From spoken to heard, for each played packet, in milliseconds (ITU-T G.114)."""
         done = self.played != NEVER
-        return (self.played[done] - self.captured[done]) / NS_PER_MS
+        return _ms(self.played[done] - self.captured[done])
 
     def reordered(self) -> int:
         """Packets that arrived after one that was sent later (RFC 4737 section 3)."""
@@ -101,6 +102,11 @@ class Timeline:
         order = np.argsort(self.arrived[came], kind="stable")
         seq = self.seq[came][order]
         return int(np.count_nonzero(seq < np.maximum.accumulate(seq))) if len(seq) else 0
+
+
+def _ms(nanoseconds: Column) -> Milliseconds:
+    milliseconds: Milliseconds = nanoseconds / NS_PER_MS
+    return milliseconds
 
 
 def build(sender: Trace, receiver: Trace) -> Timeline:
@@ -157,7 +163,7 @@ def describe(timeline: Timeline) -> dict[str, Any]:
     """The figures of a timeline by name; delays in milliseconds, shares from 0 to 1."""
     network, ear = timeline.network_delay_ms(), timeline.mouth_to_ear_ms()
 
-    def percentile(values: npt.NDArray[np.float64], q: float) -> float:
+    def percentile(values: Milliseconds, q: float) -> float:
         return float(np.percentile(values, q)) if len(values) else float("nan")
 
     return {

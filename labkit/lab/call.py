@@ -79,12 +79,13 @@ class Call:
     conceal: bool = True
     seed: int = 0
     name: str = ""
+    profile: Profile = field(init=False)
+    """What `link` stands for."""
 
     def __post_init__(self) -> None:
         if self.transport not in TRANSPORTS:
             raise BadInput(f"no transport is called {self.transport!r}", " or ".join(TRANSPORTS))
-        if isinstance(self.link, str):
-            self.link = load_profile(self.link)
+        self.profile = load_profile(self.link) if isinstance(self.link, str) else self.link
         clip = self.source if self.source is not None else speech()
         self.source = converted(clip, self.codec.sample_rate, self.codec.channels)
 
@@ -102,12 +103,11 @@ class Call:
         With `capture`, every datagram that crosses the link is kept, for `Result.save_pcapng`.
         """
         sender, receiver = self.sender(), self.receiver(ALICE)
-        assert isinstance(self.link, Profile)
         tap = Tap() if capture else None
         world = World(self.seed, tap=tap)
         world.add(sender, ALICE)
         world.add(receiver, BOB)
-        world.connect(receiver, sender, self.link, stream=self.transport == "tcp")
+        world.connect(receiver, sender, self.profile, stream=self.transport == "tcp")
         notes = Notes()
         world.on_event(receiver, notes.take)
         world.run(until=seconds(self.seconds * 2 + 60), stop=lambda: notes.finished)
@@ -168,11 +168,10 @@ class Call:
     def result(self, sender: Sender, receiver: Receiver, notes: Notes, tap: Any = None) -> "Result":
         """Everything about a call that has ended."""
         assert sender.voice is not None
-        assert isinstance(self.link, Profile)
         assert self.source is not None
         return Result(
             name=self.name or _name(self.codec),
-            link=self.link,
+            link=self.profile,
             codec=self.codec,
             seed=self.seed,
             transport=self.transport,
@@ -231,13 +230,14 @@ class Result:
         out = np.zeros_like(self.reference)
         rate, clock_rate = self.codec.sample_rate, self.codec.format.clock_rate
         base = self._base_timestamp()
+        early = self.codec.lookahead
         waited: list[Samples] = []
         end = 0
         for heard in self.heard:
             if heard.timestamp is None:
                 waited.append(heard.samples)
                 continue
-            at = (heard.timestamp - base) * rate // clock_rate
+            at = (heard.timestamp - base) * rate // clock_rate - early
             if waited and at > end:
                 _put(out, end, np.concatenate(waited)[: at - end])
             waited = []
@@ -268,8 +268,9 @@ class Result:
 
     @property
     def delay_ms(self) -> float:
-        """Mean mouth-to-ear delay, sound card not counted."""
-        return _mean(self.timeline.mouth_to_ear_ms())
+        """Mean mouth-to-ear delay: frame, network, buffer, codec; sound cards not counted."""
+        lookahead = self.codec.lookahead * 1000 / self.codec.sample_rate
+        return _mean(self.timeline.mouth_to_ear_ms()) + lookahead
 
     @cached_property
     def stoi(self) -> float:
@@ -278,8 +279,11 @@ class Result:
 
     @cached_property
     def r(self) -> float:
-        """R of the E-model (ITU-T G.107), 0 to 100, for this delay and this loss."""
-        impairment = quality.impairment_of(self.codec)
+        """R of the E-model (ITU-T G.107), 0 to 100, for this delay and this loss.
+
+        A frame that FEC recovered is not lost, so the codec's robustness without FEC counts.
+        """
+        impairment = _impairment(self.codec)
         delay = ms(self.delay_ms) if self.delay_ms == self.delay_ms else 0  # not a number: silence
         return quality.r_factor(
             delay,
@@ -366,6 +370,12 @@ mouth to ear {self.delay_ms:.0f} ms
         if isinstance(self.tap, Tap):
             self.save_pcapng(folder / "call.pcapng")
         return folder
+
+
+def _impairment(codec: Codec) -> quality.Impairment:
+    if isinstance(codec, Opus):
+        return quality.opus(codec.bitrate)
+    return quality.G711_PLC if codec.format.encoding in ("PCMU", "PCMA") else quality.L16
 
 
 def _put(out: Samples, at: int, samples: Samples) -> None:

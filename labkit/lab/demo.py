@@ -56,7 +56,7 @@ def run(
     for result, file in zip(results, files, strict=True):
         result.save_wav(file)
     picture = timelines(results).save(folder / "timelines.png")
-    print(f"{naive.link.name}: {naive.link.title}")
+    print(f"{naive.profile.name}: {naive.profile.title}")
     print(table(results))
     print(f"\nhear {files[0]} and {files[1]}, look at {picture}")
     return 0

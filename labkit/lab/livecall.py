@@ -16,7 +16,6 @@ from labkit.live.tcp import TcpConnection, connect_tcp, serve_tcp
 from labkit.live.udp import open_udp
 from labkit.words.errors import SessionClosed
 from labkit.words.machine import Event
-from labkit.words.profile import Profile
 
 if TYPE_CHECKING:
     from labkit.lab.call import Call, Result
@@ -46,11 +45,12 @@ async def run(call: "Call") -> "Result":
 async def _over_udp(
     call: "Call", notes: Notes, take: Callable[[Event], None], done: asyncio.Event
 ) -> "Result":
-    assert isinstance(call.link, Profile)
     offset = wallclock_offset()
     sender = call.sender(offset)
     alice = await open_udp(sender)
-    async with await UdpRelay.start(("127.0.0.1", 0), alice.address, call.link, call.seed) as relay:
+    async with await UdpRelay.start(
+        ("127.0.0.1", 0), alice.address, call.profile, call.seed
+    ) as relay:
         receiver = call.receiver(relay.address, offset)
         bob = await open_udp(receiver, on_event=take)
         try:
@@ -64,11 +64,10 @@ async def _over_udp(
 async def _over_tcp(
     call: "Call", notes: Notes, take: Callable[[Event], None], done: asyncio.Event
 ) -> "Result":
-    assert isinstance(call.link, Profile)
     sender, receiver = call.sender(), call.receiver(None)
     server = await serve_tcp(lambda: TcpConnection(sender))
     address = server.sockets[0].getsockname()[:2]
-    async with await TcpRelay.start(("127.0.0.1", 0), address, call.link, call.seed) as relay:
+    async with await TcpRelay.start(("127.0.0.1", 0), address, call.profile, call.seed) as relay:
         bob = await connect_tcp(receiver, *relay.address, on_event=take)
         try:
             await done.wait()

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from labkit.core.timeline import NEVER, Fate, Timeline
@@ -30,7 +29,7 @@ PLAYED, LATE, LOST, RECOVERED, LINE, GREY = (
     "#0072B2", "#E69F00", "#D55E00", "#009E73", "#333333", "#8A8A8A",
 )  # fmt: skip
 
-STYLE: dict[str, Any] = {
+STYLE: Any = {
     "figure.dpi": 110,
     "figure.facecolor": "white",
     "axes.facecolor": "white",
@@ -63,7 +62,7 @@ class Picture:
     def png(self) -> bytes:
         """The picture as PNG bytes."""
         out = BytesIO()
-        FigureCanvasAgg(self.figure).print_png(out)
+        self.figure.savefig(out, format="png")
         return out.getvalue()
 
     def save(self, path: str | Path) -> Path:
@@ -100,7 +99,8 @@ def timelines(results: Sequence["Result"], titles: Sequence[str] = ()) -> Pictur
         ):
             _draw_timeline(axes, result.timeline, highest)
             axes.set_title(title)
-        rows[0].legend(loc="lower right", ncols=5, markerscale=1.6, bbox_to_anchor=(1, 1))
+        handles, labels = rows[0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside lower center", ncols=5, markerscale=1.6)
         rows[-1].set_xlabel("time (s)")
     return Picture(figure, "; ".join(_in_words(r.timeline) for r in results))
 
@@ -123,7 +123,7 @@ def _draw_timeline(axes: Axes, timeline: Timeline, highest: float) -> None:
     axes.plot(time[played], ear, color=LINE, lw=1.1, drawstyle="steps-post", label="played at")
     axes.plot(time[played], network[played], ".", color=PLAYED, ms=3, label="in time")
     shown = np.minimum(network[late], highest * 0.97)
-    axes.plot(time[late], shown, "^", color=LATE, ms=4, label="too late")
+    axes.plot(time[late], shown, "^", color=LATE, ms=4, label="came, not played")
     floor = np.full(len(timeline), 0.02 * highest)
     gone = lost & ~recovered
     axes.plot(time[gone], floor[gone], "|", color=LOST, ms=9, mew=1.4, label="lost")

@@ -30,6 +30,7 @@ class UdpEndpoint(asyncio.DatagramProtocol):
         self._transport: asyncio.DatagramTransport | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._armed: int | None = None
+        self._others: list[asyncio.DatagramTransport] = []
 
     @property
     def address(self) -> tuple[str, int]:
@@ -42,18 +43,28 @@ class UdpEndpoint(asyncio.DatagramProtocol):
         """Close the socket. Close the machine first, so that it can say goodbye."""
         if self._timer is not None:
             self._timer.cancel()
-        if self._transport is not None:
-            self._transport.close()
+        for transport in (self._transport, *self._others):
+            if transport is not None:
+                transport.close()
         if not self.done.done():
             self.done.set_result(None)
+
+    async def also_listen(self, host: str, port: int) -> None:
+        """Take datagrams from a second port too: RTCP beside RTP (RFC 3550 section 11)."""
+        loop = asyncio.get_running_loop()
+        transport, _ = await loop.create_datagram_endpoint(
+            lambda: _SecondPort(self), sock=udp_socket(host, port)
+        )
+        self._others.append(transport)
 
     def turn(self) -> None:
         """After every call that changes the machine: steps 2 to 5."""
         assert self._transport is not None
         if self._transport.is_closing():
             return
+        send: Any = self._transport.sendto
         for data, destination in self.machine.transmits():  # 2. drain what it wants sent
-            self._transport.sendto(data, destination)
+            send(data, destination)
         for event in self.machine.events():  # 3. drain what happened
             self._on_event(event)
         deadline = self.machine.deadline()  # 4. ask when, arm one timer
@@ -87,9 +98,18 @@ class UdpEndpoint(asyncio.DatagramProtocol):
         self.machine.receive_datagram(data, addr, now())
         self.turn()
 
-    def error_received(self, exc: OSError) -> None:
-        """The kernel reports what ICMP said; the machine's own patience decides what it means."""
-        self.last_error = exc
+    def error_received(self, exc: Exception) -> None:
+        """The kernel reports what ICMP said: to a machine, that is silence like any other."""
+
+
+class _SecondPort(asyncio.DatagramProtocol):
+    """Hands what it receives to an endpoint."""
+
+    def __init__(self, endpoint: UdpEndpoint) -> None:
+        self._endpoint = endpoint
+
+    def datagram_received(self, data: bytes, addr: Any) -> None:
+        self._endpoint.datagram_received(data, addr)
 
 
 def udp_socket(host: str, port: int) -> socket.socket:
