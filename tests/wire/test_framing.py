@@ -26,22 +26,22 @@ def test_the_bytes_are_those_of_the_diagram():
 
 
 @pytest.mark.parametrize(
-    ("data", "error", "field"),
+    ("data", "error", "field", "offset"),
     [
-        ("", Truncated, "header"),
-        ("01 00 0000 00000000 000000", Truncated, "header"),
-        ("02 00 0000 00000000 00000000", Malformed, "ver"),
-        ("01 04 0000 00000000 00000000", Malformed, "kind"),
-        ("01 00 0000 00000000 00010000", Malformed, "len"),
-        ("01 00 0000 00000000 ffffffff", Malformed, "len"),
-        ("01 00 0000 00000000 00000002 61", Truncated, "payload"),
-        ("01 00 0000 00000000 00000000 61", Malformed, "payload"),
+        ("", Truncated, "header", 0),
+        ("01 00 0000 00000000 000000", Truncated, "header", 0),
+        ("02 00 0000 00000000 00000000", Malformed, "ver", 0),
+        ("01 04 0000 00000000 00000000", Malformed, "kind", 1),
+        ("01 00 0000 00000000 00010000", Malformed, "len", 8),
+        ("01 00 0000 00000000 ffffffff", Malformed, "len", 8),
+        ("01 00 0000 00000000 00000002 61", Truncated, "payload", 12),
+        ("01 00 0000 00000000 00000000 61", Malformed, "payload", 12),
     ],
 )
-def test_an_illegal_frame_is_refused_by_the_name_of_the_field(data, error, field):
+def test_an_illegal_frame_is_refused_by_the_name_of_the_field(data, error, field, offset):
     with pytest.raises(error) as caught:
         framing.unpack(bytes.fromhex(data))
-    assert caught.value.field == field
+    assert (caught.value.field, caught.value.offset) == (field, offset)
 
 
 @pytest.mark.parametrize(

@@ -26,18 +26,18 @@ def test_every_legal_datagram_comes_back(kind, seq, timestamp, payload):
 
 
 @pytest.mark.parametrize(
-    ("data", "error", "field"),
+    ("data", "error", "field", "offset"),
     [
-        ("", Truncated, "header"),
-        ("01 00 0000 000000", Truncated, "header"),
-        ("80 00 0000 00000000", Malformed, "ver"),
-        ("01 04 0000 00000000", Malformed, "kind"),
+        ("", Truncated, "header", 0),
+        ("01 00 0000 000000", Truncated, "header", 0),
+        ("80 00 0000 00000000", Malformed, "ver", 0),
+        ("01 04 0000 00000000", Malformed, "kind", 1),
     ],
 )
-def test_an_illegal_datagram_is_refused_by_the_name_of_the_field(data, error, field):
+def test_an_illegal_datagram_is_refused_by_the_name_of_the_field(data, error, field, offset):
     with pytest.raises(error) as caught:
         minirtp.unpack(bytes.fromhex(data))
-    assert caught.value.field == field
+    assert (caught.value.field, caught.value.offset) == (field, offset)
 
 
 @pytest.mark.parametrize("packet", [Packet(65_536, 0, b""), Packet(0, -1, b"")])

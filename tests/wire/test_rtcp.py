@@ -94,6 +94,12 @@ def test_more_than_31_blocks_become_several_packets_of_one_source():
     assert sum((p.reports for p in found), ()) == every
 
 
+def test_losses_fill_their_8_and_24_bits():
+    for fraction, lost in [(0, -(2**23)), (255, 2**23 - 1), (255, -1), (0, 0)]:
+        report = ReceiverReport(1, (ReportBlock(2, fraction, lost, 3, 4),))
+        assert rtcp.unpack(rtcp.pack(report)) == [report]
+
+
 def test_scapy_reads_our_reports():
     found = scapy_rtcp.RTCP(rtcp.pack(SR, SourceDescription.named(7, "ann@example.org")))
     assert found.packet_type == 200
@@ -135,35 +141,35 @@ def test_what_people_wrote_is_text():
 
 
 @pytest.mark.parametrize(
-    ("data", "error", "field"),
+    ("data", "error", "field", "offset"),
     [
-        ("", Truncated, "header"),
-        ("80 c9 00", Truncated, "header"),
-        ("00 c9 0001 00000001", Malformed, "V"),
-        ("80 c9 0002 00000001", Truncated, "length"),
-        ("80 c9 0000", Truncated, "SSRC"),
-        ("80 ca 0000", Malformed, "PT"),
-        ("80 c8 0001 00000001", Truncated, "sender info"),
-        ("81 c9 0001 00000001", Truncated, "report blocks"),
-        ("80 c9 0001 00000001 80", Truncated, "header"),
-        ("80 c9 0001 00000001 41 cb 0001 00000001", Malformed, "V"),
-        ("a0 c9 0002 00000001 00000004 80 cb 0000", Malformed, "P"),
-        ("a0 c9 0002 00000001 00000000", Malformed, "padding"),
-        ("a0 c9 0002 00000001 00000003", Malformed, "padding"),
-        ("a0 c9 0002 00000001 0000000c", Malformed, "padding"),
-        ("80 c9 0001 00000001 81 ca 0001 00000001", Truncated, "SDES item"),
-        ("80 c9 0001 00000001 81 ca 0002 00000001 01026162", Truncated, "SDES item"),
-        ("80 c9 0001 00000001 81 ca 0002 00000001 01056162", Truncated, "SDES item"),
-        ("80 c9 0001 00000001 82 ca 0002 00000001 00000000", Truncated, "SSRC"),
-        ("80 c9 0001 00000001 82 cb 0001 00000001", Truncated, "SSRC"),
-        ("80 c9 0001 00000001 81 cb 0002 00000001 04616263", Truncated, "reason"),
-        ("80 c9 0001 00000001 80 cc 0001 00000001", Truncated, "SSRC and name"),
+        ("", Truncated, "header", 0),
+        ("80 c9 00", Truncated, "header", 0),
+        ("00 c9 0001 00000001", Malformed, "V", 0),
+        ("80 c9 0002 00000001", Truncated, "length", 2),
+        ("80 c9 0000", Truncated, "SSRC", 4),
+        ("80 ca 0000", Malformed, "PT", 1),
+        ("80 c8 0001 00000001", Truncated, "sender info", 4),
+        ("81 c9 0001 00000001", Truncated, "report blocks", 8),
+        ("80 c9 0001 00000001 80", Truncated, "header", 8),
+        ("80 c9 0001 00000001 41 cb 0001 00000001", Malformed, "V", 8),
+        ("a0 c9 0002 00000001 00000004 80 cb 0000", Malformed, "P", 0),
+        ("a0 c9 0002 00000001 00000000", Malformed, "padding", 11),
+        ("a0 c9 0002 00000001 00000003", Malformed, "padding", 11),
+        ("a0 c9 0002 00000001 0000000c", Malformed, "padding", 11),
+        ("80 c9 0001 00000001 81 ca 0001 00000001", Truncated, "SDES item", 16),
+        ("80 c9 0001 00000001 81 ca 0002 00000001 01026162", Truncated, "SDES item", 20),
+        ("80 c9 0001 00000001 81 ca 0002 00000001 01056162", Truncated, "SDES item", 16),
+        ("80 c9 0001 00000001 82 ca 0002 00000001 00000000", Truncated, "SSRC", 20),
+        ("80 c9 0001 00000001 82 cb 0001 00000001", Truncated, "SSRC", 12),
+        ("80 c9 0001 00000001 81 cb 0002 00000001 04616263", Truncated, "reason", 16),
+        ("80 c9 0001 00000001 80 cc 0001 00000001", Truncated, "SSRC and name", 12),
     ],
 )
-def test_an_illegal_compound_is_refused_by_the_name_of_the_field(data, error, field):
+def test_an_illegal_compound_is_refused_by_the_name_of_the_field(data, error, field, offset):
     with pytest.raises(error) as caught:
         rtcp.unpack(bytes.fromhex(data))
-    assert caught.value.field == field
+    assert (caught.value.field, caught.value.offset) == (field, offset)
     assert "RFC 3550" in caught.value.spec
 
 
@@ -177,6 +183,7 @@ def test_padding_is_allowed_on_the_last_packet_and_dropped():
     [
         ReceiverReport(2**32),
         ReceiverReport(1, (ReportBlock(1, 256, 0, 0, 0),)),
+        ReceiverReport(1, (ReportBlock(1, -1, 0, 0, 0),)),
         ReceiverReport(1, (ReportBlock(1, 0, 2**23, 0, 0),)),
         ReceiverReport(1, (ReportBlock(1, 0, -(2**23) - 1, 0, 0),)),
         ReceiverReport(1, (ReportBlock(1, 0, 0, 0, -1),)),

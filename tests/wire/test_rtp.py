@@ -63,6 +63,21 @@ def test_every_legal_packet_comes_back_whole(packet, csrcs, extension, padding):
     assert type(rtp.unpack(data)) is Packet
 
 
+@pytest.mark.parametrize("marker", [False, True])
+@pytest.mark.parametrize("payload_type", [0, 127])
+def test_marker_and_payload_type_share_a_byte_to_its_limits(marker, payload_type):
+    packet = Packet(0xFFFF, 0xFFFFFFFF, b"", marker, payload_type, 0xFFFFFFFF)
+    assert rtp.unpack(rtp.pack(packet)) == packet
+
+
+def test_every_part_may_end_the_packet():
+    """Nothing follows the last CSRC, or the extension, or an extension without data."""
+    packet, word = Packet(1, 2, b""), rtp.Extension(7, b"abcd")
+    for csrcs, extension in [((5,) * 15, None), ((), word), ((5,), rtp.Extension(7, b""))]:
+        data = rtp.pack(packet, csrcs=csrcs, extension=extension)
+        assert rtp.parse(data) == (packet, csrcs, extension, 0)
+
+
 @given(packets, csrc_lists, paddings)
 def test_aiortc_writes_and_reads_the_same_bytes(packet, csrcs, padding):
     """Padding is random bytes there and zeros here, so it is compared by its count."""
@@ -103,26 +118,26 @@ def test_a_packet_cut_anywhere_is_refused_or_has_lost_only_its_end(length):
 
 
 @pytest.mark.parametrize(
-    ("data", "error", "field"),
+    ("data", "error", "field", "offset"),
     [
-        ("", Truncated, "header"),
-        ("80 00 0000 00000000 000000", Truncated, "header"),
-        ("00 00 0000 00000000 00000000", Malformed, "V"),
-        ("40 00 0000 00000000 00000000", Malformed, "V"),
-        ("c0 00 0000 00000000 00000000", Malformed, "V"),
-        ("82 00 0000 00000000 00000000 00000001 000000", Truncated, "CSRC"),
-        ("90 00 0000 00000000 00000000 bede00", Truncated, "extension"),
-        ("90 00 0000 00000000 00000000 bede0001 000000", Truncated, "extension"),
-        ("a0 00 0000 00000000 00000000", Malformed, "padding"),
-        ("a0 00 0000 00000000 00000000 000000", Malformed, "padding"),
-        ("a0 00 0000 00000000 00000000 000004", Malformed, "padding"),
+        ("", Truncated, "header", 0),
+        ("80 00 0000 00000000 000000", Truncated, "header", 0),
+        ("00 00 0000 00000000 00000000", Malformed, "V", 0),
+        ("40 00 0000 00000000 00000000", Malformed, "V", 0),
+        ("c0 00 0000 00000000 00000000", Malformed, "V", 0),
+        ("82 00 0000 00000000 00000000 00000001 000000", Truncated, "CSRC", 12),
+        ("90 00 0000 00000000 00000000 bede00", Truncated, "extension", 12),
+        ("90 00 0000 00000000 00000000 bede0001 000000", Truncated, "extension", 12),
+        ("a0 00 0000 00000000 00000000", Malformed, "padding", 11),
+        ("a0 00 0000 00000000 00000000 000000", Malformed, "padding", 14),
+        ("a0 00 0000 00000000 00000000 000004", Malformed, "padding", 14),
     ],
 )
-def test_an_illegal_packet_is_refused_by_the_name_of_the_field(data, error, field):
+def test_an_illegal_packet_is_refused_by_the_name_of_the_field(data, error, field, offset):
     for reader in (rtp.unpack, rtp.parse):
         with pytest.raises(error) as caught:
             reader(bytes.fromhex(data))
-        assert caught.value.field == field
+        assert (caught.value.field, caught.value.offset) == (field, offset)
         assert "RFC 3550" in caught.value.spec
 
 
