@@ -17,14 +17,14 @@ from statistics import NormalDist
 from typing import Final
 
 TABLE_SIZE: Final = 4096
-_LARGEST: Final = 32767 / 8192
+_SMALLEST, _LARGEST = -4.0, 32767 / 8192
 """tc keeps 16-bit numbers in units of 1/8192."""
 
 
 def _normal() -> list[float]:
+    # tc's table holds the largest value that still rounds down to its place: an eighth further.
     inverse = NormalDist().inv_cdf
-    places = ((i + 0.125) / TABLE_SIZE for i in range(TABLE_SIZE))
-    return [max(-4.0, min(inverse(place), _LARGEST)) for place in places]
+    return [inverse((i + 0.125) / TABLE_SIZE) for i in range(TABLE_SIZE)]
 
 
 def _pareto() -> list[float]:
@@ -36,7 +36,9 @@ def _pareto() -> list[float]:
 def delay_table(name: str) -> Sequence[float]:
     """The table of a distribution: deviations from the delay, in units of the jitter."""
     if name == "normal":
-        return tuple(_normal())
-    if name == "pareto":
-        return tuple(_pareto())
-    return tuple((n + 3 * p) / 4 for n, p in zip(_normal(), _pareto(), strict=True))
+        values = _normal()
+    elif name == "pareto":
+        values = _pareto()
+    else:
+        values = [(n + 3 * p) / 4 for n, p in zip(_normal(), _pareto(), strict=True)]
+    return tuple(max(_SMALLEST, min(value, _LARGEST)) for value in values)

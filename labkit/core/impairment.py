@@ -10,6 +10,7 @@ The order of things is that of the kernel's `net/sched/sch_netem.c`:
 
 - Each packet draws its own delay, so jitter alone reorders. With a rate it does not: a packet
   leaves after the one before it, and its time on the line is added (first in, first out).
+- In a slot packets leave together and in the order in which they came.
 - `limit` counts every packet held, those that only wait out their delay included.
 - A correlated draw is `new * (1 - c) + last * c`. That narrows the distribution towards its
   middle, so a loss of 5 % with a correlation of 50 % loses far fewer than 5 %. It is netem's
