@@ -10,7 +10,8 @@ buffer and no sound; how the playout gets to the line is the affair of `labkit.c
 """
 
 from collections import deque
-from typing import Protocol
+from math import exp, inf
+from typing import Final, Protocol
 
 from labkit.words.units import ms, seconds
 
@@ -86,23 +87,104 @@ class Fixed:
 
 
 class Adaptive:
-    """First version: a quantile that follows."""
+    """What came lately, plus a margin that is learned.
 
-    __slots__ = ("_base", "_line")
+    The line stands a margin above the highest transit of the last 400 ms. So it rises with the
+    first late packet, follows a queue that fills, and sinks when the queue is gone. How large must
+    the margin be? Six are tried at once, in hindsight: for each we know what it would have cost.
 
-    def __init__(self, start: int = ms(60)) -> None:
-        self._base = WindowedMinimum()
-        self._line = start
+        cost = margin + late_cost x (percentage of turns that would have stalled)
+
+    and the margin is the mean of the six, weighed by exp(-cost / 4 ms), so that the cheapest of
+    the last forty seconds count for most. This is prediction with expert advice (Cesa-Bianchi and
+    Lugosi, 2006, chapter 2). The idea of weighing delay against late packets is that of Speex's
+    jitter buffer (Valin); `late_cost` is the delay that one stalled turn in a hundred is worth.
+
+    When a packet comes above the line it also says: the line is at least here, now. The buffer
+    then plays it, if it had nothing else to play; see the late policy there. But not higher than
+    `most` above the empty network: what is so old is not worth waiting for.
+    """
+
+    __slots__ = (
+        "_base", "_highest", "_highs", "_last", "_limit", "_line", "_lowest", "_pieces", "_stalls",
+        "_until", "_weight", "late_cost", "margin", "most",
+    )  # fmt: skip
+
+    MARGINS: Final = tuple(ms(m) for m in (5, 10, 20, 40, 80, 160))
+    PIECE: Final = ms(100)
+    """Time is cut into pieces; of each the highest transit counts."""
+    RECENT: Final = 4
+    """Pieces that the line looks back on."""
+    KEEP: Final = 1 - 1 / 40
+    """What is left of a cost after a second."""
+    SHARP: Final = ms(4)
+    """A margin that costs this much more weighs e times less."""
+    TURN: Final = ms(20)
+    """A stall lasts whole turns."""
+
+    def __init__(self, *, late_cost: int = ms(50), most: int = ms(500)) -> None:
+        self.late_cost = late_cost
+        self.most = most
+        self.margin = 0
+        """What is added to the highest recent transit, in nanoseconds."""
+        self._base = WindowedMinimum(seconds(30))
+        self._highs: deque[int] = deque(maxlen=self.RECENT)
+        self._until = -inf
+        self._highest = self._lowest = self._last = self._line = self._limit = 0
+        self._pieces = 0
+        # What stalls under each margin would have cost, in pieces of `_weight` altogether. One
+        # second of made-up history makes all six cost the same: we begin in the middle.
+        self._weight = 10.0
+        self._stalls = [self._weight * (self.MARGINS[-1] - margin) for margin in self.MARGINS]
 
     def observe(self, transit: int, now: int) -> None:
-        """Rise to what comes late at once, sink slowly."""
-        self._base.add(transit, now)
-        height = transit - self._base.value + ms(5)
-        if height > self._line:
-            self._line = height
-        else:
-            self._line -= (self._line - height) // 250
+        """Two comparisons; ten times a second the line is drawn anew."""
+        self._last = transit
+        if transit > self._highest:
+            self._highest = transit
+        elif transit < self._lowest:
+            self._lowest = transit
+        if now >= self._until:
+            self._end_piece(now)
 
     def target(self) -> int:
-        """The smallest transit plus the delay."""
-        return self._base.value + self._line
+        """The line, or the last packet's transit if that is higher and not too high."""
+        line = self._line
+        return line if line >= self._last else min(self._last, self._limit)
+
+    def _end_piece(self, now: int) -> None:
+        if self._until == -inf:
+            self._highest = self._lowest = self._last
+            self._learn()
+        else:
+            self._charge(self._highest - max(self._highs))
+        self._highs.append(self._highest)
+        self._base.add(self._lowest, now)
+        self._limit = self._base.value + self.most
+        self._line = min(max(self._highs) + self.margin, self._limit)
+        self._highest = self._lowest = self._last
+        self._until = now + self.PIECE
+
+    def _charge(self, rise: int) -> None:
+        """Charge each margin with the turns that it would have stalled."""
+        self._weight += 1
+        for index, margin in enumerate(self.MARGINS):
+            if rise <= margin:
+                break
+            turns = (rise - margin) // self.TURN + 1
+            self._stalls[index] += 100 * self.late_cost * turns * self.TURN / self.PIECE
+        self._pieces += 1
+        if self._pieces % 10 == 0:
+            self._weight *= self.KEEP
+            self._stalls = [stall * self.KEEP for stall in self._stalls]
+            self._learn()
+        elif rise > self.MARGINS[0]:
+            self._learn()
+
+    def _learn(self) -> None:
+        """The mean of the margins, weighed by what they cost."""
+        costs = [m + s / self._weight for m, s in zip(self.MARGINS, self._stalls, strict=True)]
+        least = min(costs)
+        weights = [exp((least - cost) / self.SHARP) for cost in costs]
+        mean = sum(w * m for w, m in zip(weights, self.MARGINS, strict=True)) / sum(weights)
+        self.margin = int(mean)

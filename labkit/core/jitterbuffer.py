@@ -38,7 +38,7 @@ from labkit.core.delaypolicy import Adaptive, DelayPolicy
 from labkit.words.packet import Packet
 from labkit.words.seqnum import add32, ahead16, ahead32
 from labkit.words.trace import Did, Trace
-from labkit.words.units import NS_PER_S, ms, ns_to_ticks, seconds, ticks_to_ns
+from labkit.words.units import NS_PER_S, ms, seconds, ticks_to_ns
 
 MAX_DROPOUT = 3000
 """A step ahead of this many is another stream; RFC 3550 appendix A.1."""
@@ -57,11 +57,11 @@ class JitterBuffer:
     """
 
     __slots__ = (
-        "_begun", "_due", "_epoch", "_frame_ticks", "_last_ticks", "_last_transit", "_line",
-        "_missed", "_newest", "_newest_seq", "_newest_timestamp", "_next", "_slots", "_ssrc",
-        "_stalled", "_stray", "_timestamp", "capacity", "clock_rate", "duplicates", "frame",
-        "held", "holding", "late", "lost", "played", "policy", "received", "reordered",
-        "skipped", "strays", "trace",
+        "_begun", "_due", "_frame_ticks", "_line", "_missed", "_newest", "_newest_media",
+        "_newest_seq", "_newest_timestamp", "_next", "_slots", "_ssrc", "_stalled", "_stray",
+        "_timestamp", "_transit", "capacity", "clock_rate", "duplicates", "frame", "held",
+        "holding", "late", "lost", "played", "policy", "received", "reordered", "skipped",
+        "strays", "trace",
     )  # fmt: skip
 
     def __init__(
@@ -83,32 +83,34 @@ class JitterBuffer:
         self.received = 0
         """Packets pushed, of every kind."""
         self.played = 0
+        """Packets pulled."""
         self.late = 0
         """Packets that came after their turn."""
         self.duplicates = 0
+        """Packets that had come before."""
+        self.reordered = 0
+        """Packets that came after one with a greater number; some of them late."""
+        self.strays = 0
+        """Packets of no stream we know."""
         self.lost = 0
         """Turns that passed without their packet, whether it came late or never."""
         self.held = 0
         """Turns at which nothing at all was there, or a silence lasted."""
         self.skipped = 0
-        """Packets that were here in time and dropped to catch up."""
-        self.reordered = 0
-        """Packets that came after one with a greater number."""
-        self.strays = 0
-        """Packets of no stream we know."""
-        self._frame_ticks = ns_to_ticks(frame, clock_rate)
-        self._slots: dict[int, Packet] = {}
-        self._missed: dict[int, None] = {}  # lost turns, so that late is told from duplicate
+        """Packets that were here in time and were dropped to catch up."""
+        self._slots: dict[int, Packet] = {}  # by unwrapped sequence number
+        self._missed: dict[int, None] = {}  # turns lost of late: late is not duplicate
         self._stray: Packet | None = None
-        # the newest packet: unwrapped number, the two as they were sent, ticks since `_epoch`
-        self._newest = self._newest_seq = self._newest_timestamp = self._last_ticks = 0
-        self._ssrc = 0
-        self._epoch = self._last_transit = 0
-        # the turn: number, timestamp, instant, and instant minus media time
+        self._frame_ticks = (frame * clock_rate + NS_PER_S // 2) // NS_PER_S
+        # The newest packet: unwrapped, as it was sent, and its media time on our clock.
+        self._newest = self._newest_seq = self._newest_timestamp = self._newest_media = 0
+        self._transit = 0  # of the last packet to come
+        self._ssrc = -1  # no stream yet
+        # The next turn: whose, with which timestamp, when, and how long after its media time.
         self._next = self._timestamp = self._line = 0
         self._due: int | None = None
-        self._begun = False
-        self._stalled = False
+        self._begun = False  # a packet was pulled
+        self._stalled = False  # turns passed with nothing here; the next packet settles them
 
     def __len__(self) -> int:
         return len(self._slots)
@@ -131,21 +133,19 @@ class JitterBuffer:
     def push(self, packet: Packet, now: int) -> None:
         """Take a packet that arrived now."""
         self.received += 1
-        if self._due is None:
-            self._restart(packet, now)
-            return
         step = packet.seq - self._newest_seq
-        if step != 1:
-            step = ahead16(packet.seq, self._newest_seq)
         ticks = packet.timestamp - self._newest_timestamp
-        if ticks != self._frame_ticks:
+        if step == 1 and ticks == self._frame_ticks:
+            media = self._newest_media + self.frame
+        else:
+            step = ahead16(packet.seq, self._newest_seq)
             ticks = ahead32(packet.timestamp, self._newest_timestamp)
-        ticks += self._last_ticks
-        transit = now - self._epoch - ticks * NS_PER_S // self.clock_rate
+            media = self._newest_media + ticks * NS_PER_S // self.clock_rate
+        transit = now - media
         if (
-            not -MAX_MISORDER <= step < MAX_DROPOUT
-            or packet.ssrc != self._ssrc
-            or not -MAX_TRANSIT_STEP < transit - self._last_transit < MAX_TRANSIT_STEP
+            packet.ssrc != self._ssrc
+            or not -MAX_MISORDER <= step < MAX_DROPOUT
+            or not -MAX_TRANSIT_STEP < transit - self._transit < MAX_TRANSIT_STEP
         ):
             self._astray(packet, now)
             return
@@ -154,17 +154,12 @@ class JitterBuffer:
             self._newest = seq
             self._newest_seq = packet.seq
             self._newest_timestamp = packet.timestamp
-            self._last_ticks = ticks
-        elif seq in self._slots or (seq < self._next and self._begun and seq not in self._missed):
-            self.duplicates += 1
-            if self.trace is not None:
-                self.trace.add((now, Did.DUPLICATE, seq, 0))
+            self._newest_media = media
+        elif self._is_duplicate(seq, now):
             return
-        else:
-            self.reordered += 1
-        self._last_transit = transit
+        self._transit = transit
         self.policy.observe(transit, now)
-        if (seq < self._next or self._stalled) and not self._settle(seq, packet, transit, now):
+        if (self._stalled or seq < self._next) and not self._settle(seq, packet, now):
             self.late += 1
             if self.trace is not None:
                 self.trace.add((now, Did.LATE, seq, max(0, transit - self._line)))
@@ -173,28 +168,39 @@ class JitterBuffer:
         if len(self._slots) > self.capacity:
             self._skip(now)
 
-    def _settle(self, seq: int, packet: Packet, transit: int, now: int) -> bool:
-        """Whether a packet that comes when its turn may have passed is played."""
+    def _is_duplicate(self, seq: int, now: int) -> bool:
+        """Count a packet that is not the newest: seen before, or reordered."""
+        past = seq < self._next and self._begun
+        if seq not in self._slots and (not past or seq in self._missed):
+            self.reordered += 1
+            return False
+        self.duplicates += 1
+        if self.trace is not None:
+            self.trace.add((now, Did.DUPLICATE, seq, 0))
+        return True
+
+    def _settle(self, seq: int, packet: Packet, now: int) -> bool:
+        """A packet came when its turn may have passed: say whether it is played."""
         assert self._due is not None
-        if seq < self._next:
-            if self._begun:
-                self._missed.pop(seq)
-                return False
-            # reordered at the very start: the stream begins with this one instead
+        if seq < self._next and self._begun:
+            self._missed.pop(seq, None)
+            return False
+        if seq < self._next:  # reordered at the very start: the stream begins with this one
             self._next, self._timestamp = seq, packet.timestamp
-            self._line = max(self.policy.target(), transit)
-            self._due = now - transit + self._line
+            self._line = max(self.policy.target(), self._transit)
+            self._due = now - self._transit + self._line
             return True
-        ahead = now - transit - (self._due - self._line)  # of the running turn, in media time
-        if ahead < 0:
-            if transit > self.policy.target():
-                self._pass_over(seq + 1)
-                return False
+        ahead = now - self._transit - (self._due - self._line)  # of the running turn
+        if ahead >= 0:
+            self._pass_over(seq - ahead // self.frame)
+        elif self._transit <= self.policy.target():
             self._pass_over(seq)
             self._timestamp = packet.timestamp
             self._line -= ahead
         else:
-            self._pass_over(seq - ahead // self.frame)
+            self._pass_over(seq + 1)
+            self._missed.pop(seq)
+            return False
         self._stalled = False
         return True
 
@@ -224,37 +230,49 @@ class JitterBuffer:
 
     def _astray(self, packet: Packet, now: int) -> None:
         """Not of this stream. Two in a row are a new one (RFC 3550 appendix A.1)."""
-        stray, self._stray = self._stray, packet
-        self.strays += 1
-        if stray is not None and stray.ssrc == packet.ssrc and ahead16(packet.seq, stray.seq) == 1:
-            self.strays -= 2
+        before, self._stray = self._stray, packet
+        if self._due is None:
+            self._restart(packet, now)
+        elif (
+            before is not None
+            and before.ssrc == packet.ssrc
+            and ahead16(packet.seq, before.seq) == 1
+        ):
+            self.strays -= 1
             self.received -= 1
-            self._restart(stray, now)
+            self._restart(before, now)
             self.push(packet, now)
+        else:
+            self.strays += 1
 
     def _restart(self, packet: Packet, now: int) -> None:
-        """Begin anew with this packet. Its transit is taken to be that of the one before."""
+        """Begin with this packet. Its transit is taken to be that of the packet before it."""
         self.skipped += len(self._slots)
         self._slots.clear()
         self._missed.clear()
         self._stray = None
         self._newest += ahead16(packet.seq, self._newest_seq)
+        if self._due is None:
+            self._newest = packet.seq
         self._newest_seq, self._newest_timestamp = packet.seq, packet.timestamp
+        self._newest_media = now - self._transit
         self._ssrc = packet.ssrc
-        self._last_ticks = 0
-        self._epoch = now - self._last_transit
-        self.policy.observe(self._last_transit, now)
+        self.policy.observe(self._transit, now)
         self._next, self._timestamp = self._newest, packet.timestamp
-        start = self._epoch + self.policy.target()
+        start = self._newest_media + self.policy.target()
         self._due = start if self._due is None else max(start, self._due)
-        self._line = self._due - self._epoch
+        self._line = self._due - self._newest_media
         self._begun = self._stalled = False
         self._slots[self._next] = packet
 
     # Out --------------------------------------------------------------------------------------
 
     def pull(self, now: int) -> Packet | None:
-        """The frame whose turn it is. None: conceal it, or wait; `holding` says which."""
+        """The frame whose turn it is. None: conceal it, or wait; `holding` says which.
+
+        Meant to be called at each `deadline`. Called too early it says wait; called too late by
+        a whole frame and more it lets turns pass, so any steady caller gets a steady stream.
+        """
         due = self._due
         if due is None or now < due:
             self.holding = True
@@ -267,43 +285,35 @@ class JitterBuffer:
                 self._stall(now)
                 return None
             self._pass_over(self._next + 1)
+        elif packet.timestamp != self._timestamp and self._silent(packet):
+            return None
         else:
-            if packet.timestamp != self._timestamp and self._silent(packet):
-                return None
             self._next += 1
-            self.played += 1
             self._begun = True
+            self.played += 1
         self.holding = False
         self._timestamp = add32(self._timestamp, self._frame_ticks)
-        # towards the line, by a quarter of a frame at most
-        frame = self.frame
+        # Towards the line, by a quarter of a frame at most.
         slew = self.policy.target() - self._line
         if slew:
-            limit = frame >> 2
-            if slew > limit:
-                slew = limit
-            elif slew < -limit:
-                slew = -limit
+            quarter = self.frame >> 2
+            if slew > quarter:
+                slew = quarter
+            elif slew < -quarter:
+                slew = -quarter
             self._line += slew
-        self._due = due + frame + slew
+        self._due = due + self.frame + slew
         if self.trace is not None:
             self._note(now)
         return packet
 
     def _stall(self, now: int) -> None:
         """Nothing is here. The clock runs on; the next packet will settle what this was."""
-        assert self._due is not None
         self._stalled = True
         self._timestamp = add32(self._timestamp, self._frame_ticks)
         self._hold(self.frame)
         if self.trace is not None:
             self._note(now)
-
-    def _hold(self, time: int) -> None:
-        assert self._due is not None
-        self.held += 1
-        self.holding = True
-        self._due += time
 
     def _silent(self, packet: Packet) -> bool:
         """Whether a silence lasts: the packet is here, but its timestamp is not the turn's."""
@@ -319,20 +329,24 @@ class JitterBuffer:
         self._timestamp = packet.timestamp
         return False
 
+    def _hold(self, time: int) -> None:
+        assert self._due is not None
+        self.held += 1
+        self.holding = True
+        self._due += time
+
     def _catch_up(self, now: int) -> int:
-        """Whoever pulls does not keep to the deadline: let turns pass until it is now."""
+        """Let the turns pass that the caller missed."""
         assert self._due is not None
         while now - self._due >= self.frame:
-            if self._slots.pop(self._next, None) is not None:
+            if self.pull(self._due) is not None:
+                self.played -= 1
                 self.skipped += 1
-                self._next += 1
-            elif self._slots:
-                self._pass_over(self._next + 1)
-            self._timestamp = add32(self._timestamp, self._frame_ticks)
-            self._due += self.frame
         return self._due
 
     def _note(self, now: int) -> None:
+        """Trace the depth, and what it would be if the line were where the policy wants it."""
         assert self.trace is not None
-        self.trace.add((now, Did.DEPTH, -1, self.depth(now)))
-        self.trace.add((now, Did.TARGET, -1, self.policy.target()))
+        depth = self.depth(now)
+        self.trace.add((now, Did.DEPTH, -1, depth))
+        self.trace.add((now, Did.TARGET, -1, depth + self.policy.target() - self._line))
