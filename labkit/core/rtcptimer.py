@@ -6,8 +6,8 @@ or members who joined together would report together for ever. The first report 
 the time, so that newcomers are seen soon.
 
 When its time has come a member computes the interval once more, and waits on if it grew (section
-6.3.3). That reconsideration makes the average a little short, which the division by e - 3/2
-makes good.
+6.3.3). That reconsideration makes gaps longer in the mean, which the division by e - 3/2 makes
+good.
 
 This module knows neither reports nor the wire. Left out is what needs a crowd: reverse
 reconsideration (6.3.4) and the back-off of BYE (6.3.7) for fifty members and more.

@@ -146,8 +146,7 @@ class RtpSession(Conversation):
 
     def _receive_new(self, packet: Packet, address: Address, now: int) -> None:
         """A packet of an unknown stream, or far from where the known one was."""
-        if packet.ssrc == self.ssrc:
-            self._collide(address, now)
+        if packet.ssrc == self.ssrc and self._is_loop(address, now):
             return
         origin = self._sources.heard(packet.ssrc, now)
         valid = origin.probe(Received(packet, now), self._clock_rate)
@@ -174,10 +173,8 @@ class RtpSession(Conversation):
 
     def _receive_rtcp(self, packets: list[rtcp.RtcpPacket], address: Address, now: int) -> None:
         if self.phase in _MEETING:
-            if any(getattr(packet, "ssrc", None) == self.ssrc for packet in packets):
-                self._collide(address, now)
-                return
-            if not self._greet(packets, address, now):
+            ours = any(getattr(packet, "ssrc", None) == self.ssrc for packet in packets)
+            if (ours and self._is_loop(address, now)) or not self._greet(packets, address, now):
                 return
         for packet in packets:
             match packet:
@@ -279,22 +276,27 @@ class RtpSession(Conversation):
         we_sent = self._sent > self._sent_before[1]
         return 1 + len(self._sources.by_ssrc), self._sources.senders() + we_sent, we_sent
 
-    def _collide(self, address: Address, now: int) -> None:
-        """Somebody uses our SSRC (section 8.2): once it is a collision, twice a loop."""
+    def _is_loop(self, address: Address, now: int) -> bool:
+        """Somebody uses our SSRC (section 8.2): once it is a collision, twice from there a loop.
+
+        After a collision we have another SSRC, and what came is the peer's.
+        """
         if address in self._conflicts:
             self.loops += 1
-            return
+            return True
         if len(self._conflicts) < MAX_SOURCES:
             self._conflicts.add(address)
         self._rename(self._rng.getrandbits(32), now)
+        return False
 
     def _rename(self, ssrc: int, now: int) -> None:
         """Take another SSRC; who heard of the old one is told that it is gone."""
+        known = self._spoke or self._sent
         old, self.ssrc = self.ssrc, ssrc
         self._adopts = False
         self._sent = self._sent_octets = 0
         self._sent_before = (0, 0)
-        if self._spoke:
+        if known:
             self._send_rtcp([*self._report(now), rtcp.Bye((old,))])
 
     def _ntp(self, now: int) -> int:

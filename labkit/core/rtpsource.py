@@ -83,11 +83,14 @@ class Sources:
         """The last one that became a stream."""
 
     def heard(self, ssrc: int, now: int) -> Source:
-        """The source with this SSRC; the one heard longest ago makes room for a new one."""
+        """The source with this SSRC.
+
+        A new one takes the room of the one heard longest ago, first of those that send nothing.
+        """
         source = self.by_ssrc.get(ssrc)
         if source is None:
             if len(self.by_ssrc) == MAX_SOURCES:
-                del self.by_ssrc[min(self.by_ssrc.values(), key=lambda s: s.heard).ssrc]
+                del self.by_ssrc[min(self.by_ssrc.values(), key=_worth).ssrc]
             source = self.by_ssrc[ssrc] = Source(ssrc, now)
         source.heard = now
         return source
@@ -104,3 +107,7 @@ class Sources:
     def blocks(self, now: int) -> tuple[ReportBlock, ...]:
         """What there is to report."""
         return tuple(b for s in self.by_ssrc.values() if (b := s.block(now)) is not None)
+
+
+def _worth(source: Source) -> tuple[bool, int]:
+    return source.reception is not None, source.heard
