@@ -4,9 +4,12 @@
 are inverse distribution functions in steps of 1/4096, cut at four times the jitter. We compute
 them from the same formulas as iproute2's `netem/*.c`, which NIST Net wrote:
 
-    normal          mean 0, deviation 1, within ±4
-    pareto          4/3 · (u^(-1/3) - 3/2), u uniform: from -2/3 to 4, a long tail upwards
+    normal          mean 0, deviation 1
+    pareto          4/3 · (u^(-1/3) - 3/2), u uniform: from -2/3 upwards, with a long tail
     paretonormal    a quarter of the first and three quarters of the second, at the same place
+
+The numbers are 16-bit integers in units of 1/8192 of the jitter, as `tc` sends them to the
+kernel. So a delay is integer arithmetic, and the same on every machine.
 
 This module draws nothing and knows no delay.
 """
@@ -17,28 +20,30 @@ from statistics import NormalDist
 from typing import Final
 
 TABLE_SIZE: Final = 4096
-_SMALLEST, _LARGEST = -4.0, 32767 / 8192
-"""tc keeps 16-bit numbers in units of 1/8192."""
+SCALE_BITS: Final = 13
+"""An entry of `1 << SCALE_BITS` is one jitter."""
+_SCALE: Final = 1 << SCALE_BITS
+_SMALLEST, _LARGEST = -(1 << 15), (1 << 15) - 1
 
 
-def _normal() -> list[float]:
+def _normal() -> list[int]:
     # tc's table holds the largest value that still rounds down to its place: an eighth further.
     inverse = NormalDist().inv_cdf
-    return [inverse((i + 0.125) / TABLE_SIZE) for i in range(TABLE_SIZE)]
+    return [round(_SCALE * inverse((i + 0.125) / TABLE_SIZE)) for i in range(TABLE_SIZE)]
 
 
-def _pareto() -> list[float]:
+def _pareto() -> list[int]:
     survivals = (1 - i / TABLE_SIZE for i in range(TABLE_SIZE))
-    return [min(4 / 3 * (u ** (-1 / 3) - 1.5), _LARGEST) for u in survivals]
+    return [min(round(_SCALE * 4 / 3 * (u ** (-1 / 3) - 1.5)), _LARGEST) for u in survivals]
 
 
 @cache
-def delay_table(name: str) -> Sequence[float]:
-    """The table of a distribution: deviations from the delay, in units of the jitter."""
+def delay_table(name: str) -> Sequence[int]:
+    """The table of a distribution: deviations from the delay, in 1/8192 of the jitter."""
     if name == "normal":
         values = _normal()
     elif name == "pareto":
         values = _pareto()
     else:
-        values = [(n + 3 * p) / 4 for n, p in zip(_normal(), _pareto(), strict=True)]
+        values = [round((n + 3 * p) / 4) for n, p in zip(_normal(), _pareto(), strict=True)]
     return tuple(max(_SMALLEST, min(value, _LARGEST)) for value in values)

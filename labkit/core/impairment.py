@@ -30,7 +30,7 @@ from collections.abc import Callable, Sequence
 from random import Random
 from typing import Final
 
-from labkit.core.distribution import TABLE_SIZE, delay_table
+from labkit.core.distribution import SCALE_BITS, TABLE_SIZE, delay_table
 from labkit.words.profile import GilbertElliott, LinkSpec
 from labkit.words.units import NS_PER_S
 
@@ -262,7 +262,7 @@ class Impairment:
         if spec.distribution == "uniform":
             return lambda _now: delay + int(jitter * (2 * draw() - 1))
         table = delay_table(spec.distribution)
-        return lambda _now: delay + int(jitter * table[int(draw() * TABLE_SIZE)])
+        return lambda _now: delay + (jitter * table[int(draw() * TABLE_SIZE)] >> SCALE_BITS)
 
     def _trace_source(self, spec: LinkSpec) -> Callable[[int], int | None]:
         delays, delay, step = self._delays, spec.delay, spec.delay_trace_step

@@ -88,7 +88,7 @@ def test_pareto_jitter_is_a_pareto_distribution_of_shape_3():
 
 def test_paretonormal_jitter_follows_tcs_table():
     spec = LinkSpec(delay=ms(50), jitter=ms(10), distribution="paretonormal")
-    table = ms(50) + ms(10) * np.array(delay_table("paretonormal"))
+    table = ms(50) + ms(10) / 8192 * np.array(delay_table("paretonormal"))
     assert stats.ks_2samp(delays(spec, 5000), table).pvalue > 0.001
 
 
@@ -367,7 +367,11 @@ def test_the_decisions_of_today_are_those_of_tomorrow():
     link, out = crossed(EVERYTHING, 1000, seed=7)
     figures = (link.lost, link.duplicated, link.corrupted, link.reordered)
     assert figures == (75, 80, 97, 335)
-    assert [o[0][0] - n * FRAME for n, o in enumerate(out[:4])] == [30005510, 61010182, 49144512]
+    assert [o[0][0] - n * FRAME for n, o in enumerate(out[:4]) if o] == [
+        30004882,
+        61010742,
+        49145507,
+    ]
 
 
 @pytest.mark.parametrize("effect", ["loss", "duplicate", "corrupt"])
