@@ -102,23 +102,16 @@ def test_tshark_follows_a_stream_and_finds_nothing_wrong_with_it(need, tmp_path,
         capture.tcp(2, told, server, client)
         capture.tcp(3, b"", server, client)
         capture.tcp(4, b"", client, server)
-    fields = [
-        "tcp.checksum.status",
-        "tcp.analysis.flags",
-        "tcp.payload",
-        "tcp.srcport",
-        "tcp.flags",
-    ]
-    rows = tshark(path, *fields)
-    assert {row[0] for row in rows} == {"1"}
-    assert {row[1] for row in rows} == {""}
+    fields = ["checksum.status", "analysis.flags", "window_size_value", "urgent_pointer"]
+    fields += ["flags", "srcport", "payload"]
+    rows = tshark(path, *(f"tcp.{field}" for field in fields))
+    assert {tuple(row[:4]) for row in rows} == {("1", "", "65535", "0")}
     for port, data in (("5004", asked), ("6004", told)):
-        seen = "".join(row[2] for row in rows if row[3] == port)
-        assert bytes.fromhex(seen.replace(":", "").replace(",", "")) == data
-    flags = [int(row[4], 16) for row in rows]
-    assert flags[:3] == [0x02, 0x12, 0x10]
-    assert flags[-4:] == [0x11, 0x10, 0x11, 0x10]
-    assert 0x18 in flags
+        seen = "".join(row[6] for row in rows if row[5] == port)
+        assert bytes.fromhex(seen.replace(":", "")) == data
+    syn, ack, push, fin = 0x02, 0x10, 0x18, 0x11
+    handshake, ends = [syn, syn | ack, ack], [fin, ack, fin, ack]
+    assert [int(row[4], 16) for row in rows] == [*handshake, push, ack, ack, ack, push, *ends]
 
 
 @given(st.sampled_from(PAIRS), st.binary(max_size=70))
@@ -213,6 +206,12 @@ def test_what_no_network_could_carry_is_the_callers_mistake(now, data, source, d
     with pytest.raises(LocalProtocolError):
         capture.udp(now, data, source, destination)
     assert file.getvalue() == before
+
+
+def test_a_comment_has_its_limit_too():
+    assert len(pcap.enhanced_packet(0, b"", "c" * 65_535)) == 32 + 4 + 65_536 + 4
+    with pytest.raises(LocalProtocolError):
+        pcap.enhanced_packet(0, b"", "c" * 65_536)
 
 
 def test_the_largest_datagram_of_each_family_passes():

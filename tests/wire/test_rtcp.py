@@ -66,7 +66,7 @@ def test_the_bytes_of_a_source_description_are_padded_to_a_word_with_at_least_on
     for name, size in [("", 12), ("a", 12), ("ab", 16), ("abc", 16), ("abcde", 16), ("abcdef", 20)]:
         data = rtcp.pack(RR, SourceDescription.named(7, name))[8:]
         assert len(data) == size
-        assert data[8:10] == bytes([ItemType.CNAME, len(name)])
+        assert data[8:10] == bytes([1, len(name)])  # CNAME is item 1
         assert data[-1] == 0
 
 
@@ -176,6 +176,13 @@ def test_an_illegal_compound_is_refused_by_the_name_of_the_field(data, error, fi
 def test_padding_is_allowed_on_the_last_packet_and_dropped():
     data = bytes.fromhex("80 c9 0001 00000001 a1 cb 0002 00000001 00000004")
     assert rtcp.unpack(data) == [ReceiverReport(1), Bye((1,))]
+    nothing_else = bytes.fromhex("a0 cd 0001 00000004")
+    assert rtcp.unpack(nothing_else, reduced_size=True) == [Unknown(205, 0, b"")]
+
+
+def test_the_longest_texts_pass():
+    compound = [RR, SourceDescription.named(7, "x" * 255), Bye((7,), "y" * 255)]
+    assert rtcp.unpack(rtcp.pack(*compound)) == compound
 
 
 @pytest.mark.parametrize(
@@ -213,5 +220,11 @@ def test_rtcp_is_told_from_rtp_on_one_port():
     for payload_type in (*range(64), *range(96, 128)):
         for marker in (False, True):
             assert not is_rtcp(rtp.pack(Packet(1, 2, b"", marker, payload_type)))
+    assert [is_rtcp(bytes([0x80, second])) for second in (191, 192, 223, 224)] == [
+        False,
+        True,
+        True,
+        False,
+    ]
     for noise in (b"", b"\x80", b"\x00\xc8\x00\x00"):
         assert not is_rtcp(noise)
