@@ -46,7 +46,8 @@ class Limits:
     """Between two askings of a receiver that has been answered."""
     silence: int = seconds(15)
     """How long nothing is heard before the peer counts as gone. Seven signs of life fit into it:
-    at 20 % loss, all of them are lost once in two days."""
+    at 20 % loss, all of them are lost once in two days. RTP has its own rule: five intervals of
+    RTCP (RFC 3550 section 6.3.5)."""
     goodbyes: int = 3
     """BYEs sent over datagrams, `join_interval` apart, when nobody confirms one."""
     queue: int = 50
@@ -61,7 +62,7 @@ class Joined(Event):
     """The conversation is open.
 
     At the sender: a receiver asked for the stream. At the receiver: the sender answered, and
-    `description` is its SDP (empty over RTP, where SDP travels by other means).
+    `description` is its SDP. RTP carries none: there it is the one that the session was made with.
     """
 
     description: str = ""
@@ -103,7 +104,7 @@ class Report(Event):
 class Closed(Event):
     """The conversation is over: the last event of a session.
 
-    `clean`: as agreed (BYE, or end of stream between two frames). `by`: "us" or "peer".
+    `clean`: as agreed, with a BYE. `by`: "us" or "peer".
     """
 
     clean: bool
