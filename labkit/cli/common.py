@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import signal
 import sys
+import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -108,19 +109,21 @@ def positive(text: str) -> float:
 class StatusLine:
     """One line that is written over itself on a terminal, and now and then to a file or pipe."""
 
-    def __init__(self, every: int = 10) -> None:
+    EVERY = 5.0
+    """Seconds between two lines, where nothing can be written over."""
+
+    def __init__(self) -> None:
         self._live = sys.stderr.isatty()
-        self._every = every
-        self._count = 0
+        self._next = time.monotonic() + self.EVERY
         self._width = 0
 
     def show(self, text: str) -> None:
         """Replace the line."""
-        self._count += 1
         if self._live:
             print(f"\r{text:<{self._width}}", end="", file=sys.stderr, flush=True)
             self._width = len(text)
-        elif self._count % self._every == 0:
+        elif time.monotonic() >= self._next:
+            self._next += self.EVERY
             print(text, file=sys.stderr, flush=True)
 
     def say(self, text: str) -> None:

@@ -8,7 +8,6 @@ from typing import Any
 
 from labkit.cli import common
 from labkit.core.datagramsession import DatagramSession
-from labkit.core.meters import RateMeter
 from labkit.core.rtpsession import RtpSession
 from labkit.core.session import Closed, Joined, Refused, Report, Role
 from labkit.core.source import Looped
@@ -20,7 +19,8 @@ from labkit.live.clock import now, wallclock_offset
 from labkit.live.udp import UdpEndpoint, open_udp
 from labkit.wire import sdp
 from labkit.words.machine import Address, Event
-from labkit.words.units import seconds, to_ms
+from labkit.words.trace import Did
+from labkit.words.units import bitrate, seconds, to_ms
 
 STATUS_EVERY = 0.5
 GOODBYE = 0.3
@@ -36,7 +36,7 @@ async def serve(options: argparse.Namespace, stop: asyncio.Event) -> int:
     voice = Voice(codec, source, rng=SystemRandom())
     server = Server(voice, _session_maker(options, voice), max_clients=options.max_clients)
     with common.closing_status() as status:
-        sent = RateMeter()
+        sent = _Sent(server)
         on_event = _reporter(status)
         adapter = await _open(options, server, on_event)
         host, port = adapter.address
@@ -48,8 +48,8 @@ async def serve(options: argparse.Namespace, stop: asyncio.Event) -> int:
             asyncio.create_task(_feed(options, server, adapter)) if source is None else None
         )
         try:
-            while not (stop.is_set() or _over(server) or (microphone and microphone.done())):
-                status.show(_status(server, sent))
+            while not (stop.is_set() or server.closing or (microphone and microphone.done())):
+                status.show(sent.status())
                 await _pause(stop)
         finally:
             if microphone is not None:
@@ -99,7 +99,7 @@ def _describe(
     """Say how to listen, and write the SDP where it was asked for."""
     if options.to:
         host, port = options.to
-    elif options.proto:
+    else:
         status.say(f"listen with: receiver connect --proto {options.proto} --addr {host}:{port}")
     if options.sdp:
         text = sdp.describe(voice.codec.format, host=host, port=port)
@@ -126,10 +126,6 @@ async def _feed(options: argparse.Namespace, server: Server, adapter: Any) -> No
             adapter.turn()
 
 
-def _over(server: Server) -> bool:
-    return server.voice.finished
-
-
 async def _pause(stop: asyncio.Event) -> None:
     try:
         await asyncio.wait_for(stop.wait(), STATUS_EVERY)
@@ -148,14 +144,21 @@ async def _end(server: Server, adapter: Any) -> None:
     adapter.close()
 
 
-def _status(server: Server, sent: RateMeter) -> str:
-    entries = server.voice.trace.entries
-    for when, did, _, size in entries:
-        if did == "sent":
-            sent.add(size, when)
-    entries.clear()  # a server may run for weeks
-    listening = server.listening()
-    return f"{listening} listening   {sent.rate(now()) / 1000:6.1f} kbit/s of sound"
+class _Sent:
+    """How much sound leaves, for the status line."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._since = now()
+
+    def status(self) -> str:
+        """What happened since the last call."""
+        entries = self._server.voice.trace.entries
+        size = sum(entry[3] for entry in entries if entry[1] is Did.SENT)
+        entries.clear()  # a server may run for weeks
+        since, self._since = self._since, now()
+        rate = bitrate(size, max(self._since - since, 1)) / 1000
+        return f"{self._server.listening()} listening   {rate:6.1f} kbit/s of sound"
 
 
 def _reporter(status: common.StatusLine) -> Any:

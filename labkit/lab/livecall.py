@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 from labkit.lab.notes import Notes
 from labkit.live.clock import wallclock_offset
-from labkit.live.relay import TcpRelay, UdpRelay
+from labkit.live.relay import UdpRelay
 from labkit.live.tcp import TcpConnection, connect_tcp, serve_tcp
+from labkit.live.tcprelay import TcpRelay
 from labkit.live.udp import open_udp
 from labkit.words.errors import SessionClosed
 from labkit.words.machine import Event

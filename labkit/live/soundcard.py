@@ -57,7 +57,7 @@ class Playback:
     ) -> None:
         self.ring = RingBuffer(sample_rate * SECONDS_OF_RING, channels)
         block = sample_rate * FRAME_MS // 1000 // 2
-        self._playout = Playout(self.ring, sample_rate, target=round(cushion * sample_rate))
+        self._playout = Playout(self.ring, round(cushion * sample_rate), sample_rate=sample_rate)
         self._speaker = Speaker(self.ring, sample_rate, channels, block, _device(device))
 
     @staticmethod

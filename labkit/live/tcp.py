@@ -40,27 +40,30 @@ class TcpConnection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._armed: int | None = None
+        self._stopped = False
 
     def close(self) -> None:
         """End the connection after what is buffered. Close the machine first."""
+        self._stopped = True
         if self._timer is not None:
             self._timer.cancel()
         if self._transport is not None:
             self._transport.close()
 
     def turn(self) -> None:
-        """After every call that changes the machine: steps 2 to 5."""
+        """After every call that changes the machine: steps 2 to 5.
+
+        A machine outlives its connection: what a receiver has buffered is still to be played.
+        """
         assert self._transport is not None
-        if self._transport.is_closing():
-            return
         for data in self.machine.transmits():  # 2. drain what it wants sent
-            self._transport.write(data)
+            if not self._transport.is_closing():
+                self._transport.write(data)
         for event in self.machine.events():  # 3. drain what happened
             self._on_event(event)
         if getattr(self.machine, "wants_close", False):
-            self.close()
-            return
-        deadline = self.machine.deadline()  # 4. ask when, arm one timer
+            self._transport.close()
+        deadline = None if self._stopped else self.machine.deadline()  # 4. ask when, arm one timer
         if deadline != self._armed:
             self._arm(deadline)
 
@@ -109,12 +112,9 @@ class TcpConnection(asyncio.Protocol):
         self.turn()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The end, also when it came as a reset: the machine hears of it, then nothing more."""
-        if self._timer is not None:
-            self._timer.cancel()
+        """The end, also when it came as a reset."""
         self.machine.receive_eof(now())
-        for event in self.machine.events():
-            self._on_event(event)
+        self.turn()
         if not self.done.done():
             self.done.set_result(None)
 
