@@ -13,7 +13,7 @@ FUZZ_SECONDS ?= 600
 FUZZ := .venv-fuzz
 
 .DEFAULT_GOAL := help
-.PHONY: help lab demo test style types bench fuzz lock clean system-lab system-test
+.PHONY: help lab demo test style types bench fuzz lock clean
 
 help: ## this list
 	@echo "labkit: real-time networking by ear"

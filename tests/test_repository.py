@@ -6,7 +6,6 @@ What is tracked counts, not what lies around: a clone is what people get.
 import ast
 import os
 import re
-import shutil
 import subprocess
 import sys
 import tomllib
@@ -38,10 +37,11 @@ UNSPEAKABLE = re.compile(
 
 
 @pytest.fixture(scope="module")
-def tracked():
+def tracked(need):
     """The paths of a clone."""
-    if not (ROOT / ".git").exists() or shutil.which("git") is None:
+    if not (ROOT / ".git").exists():
         pytest.skip("not a clone")
+    need("git")
     listed = subprocess.run(
         ["git", "-c", "safe.directory=*", "ls-files"],
         cwd=ROOT,
@@ -132,10 +132,9 @@ def test_what_the_doctor_recommends_is_what_make_installs():
             assert part == "chromium" or re.search(rf"\s{re.escape(package)}\s", setup), package
 
 
-def test_make_help_lists_every_verb():
+def test_make_help_lists_every_verb(need):
     """The verbs that people are promised, each with a line."""
-    if shutil.which("make") is None:
-        pytest.skip("no make")
+    need("make")
     said = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True)
     for verb in ["lab", "test", "demo", "style", "types", "bench", "fuzz", "lock", "clean", "help"]:
         assert re.search(rf"^  make {verb} +\S", said.stdout, re.MULTILINE), verb
