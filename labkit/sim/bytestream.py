@@ -4,21 +4,23 @@ It has what a listener hears of TCP and leaves out the rest. What is written is 
 of at most 1448 bytes and sent at once (as with TCP_NODELAY), each is acknowledged as it comes,
 and what is lost is sent again:
 
-    three later segments arrived, or     ─>  send the oldest one again, at once
-    nothing was acknowledged for an RTO  ─>  send the oldest one again, and double the RTO
+    three segments sent later arrived       ─>  send this one again, at once
+    nothing was acknowledged for an RTO     ─>  send the oldest one again, and double the RTO
 
 What came after a hole waits until the hole is filled: this is head-of-line blocking, and the
 reason why a voice over TCP stops and then hurries. The RTO is RFC 6298's with Linux's 200 ms
-minimum, fast retransmit follows RFC 5681 section 3.2 and the holes after it RFC 6582. Left out:
-handshake, congestion control (the window is fixed), selective acknowledgements, delayed
-acknowledgements, Nagle's algorithm, window scaling, resets.
+minimum. An acknowledgement says which segment caused it and when that was sent, as selective
+acknowledgements (RFC 2018) and timestamps (RFC 7323) do.
+
+Left out: the handshake, congestion control (the window is fixed), delayed acknowledgements,
+Nagle's algorithm, flow control by the reader, resets.
 
 This module knows no frames and no machine. Times are int nanoseconds, passed in.
 """
 
 import heapq
 from collections import deque
-from typing import Final
+from typing import Final, NamedTuple
 
 from labkit.core.impairment import NEVER, Impairment
 from labkit.words.machine import earliest
@@ -32,33 +34,51 @@ WINDOW: Final = 64 * 1024
 RTO_FIRST: Final = seconds(1)
 RTO_MIN: Final = ms(200)
 RTO_MAX: Final = seconds(60)
-DUPLICATES: Final = 3
-"""Acknowledgements that say nothing new, after which the oldest segment counts as lost."""
+PASSED: Final = 3
+"""Segments sent later that must arrive before one counts as lost (RFC 6675's DupThresh)."""
 
 
 class _Segment:
     """Bytes on their way: from `start` to before `end` in the stream."""
 
-    __slots__ = ("again", "data", "end", "sent", "start")
+    __slots__ = ("data", "end", "order", "passed", "start")
 
-    def __init__(self, start: int, data: bytes, end: int, now: int) -> None:
+    def __init__(self, start: int, data: bytes, end: int) -> None:
         self.start = start
         self.data = data
         self.end = end  # one more than the data for the segment that ends the stream
-        self.sent = now
-        self.again = False
+        self.order = 0  # which transmission this was, the last time
+        self.passed = 0  # segments sent later that have arrived
+
+
+class _Transmission(NamedTuple):
+    """One copy of a segment on the link."""
+
+    segment: _Segment
+    order: int
+    sent: int
+
+
+class _Acknowledgement(NamedTuple):
+    """Everything before `position` has arrived; `start`, `order`, `sent`: what caused this."""
+
+    position: int
+    start: int
+    order: int
+    sent: int
 
 
 class ByteStream:
     """One direction: `write` at one end, `read` at the other.
 
-    `forth` carries the segments, `back` the acknowledgements. `retransmissions` and `timeouts`
-    count what the link cost.
+    `forth` carries the segments, `back` the acknowledgements.
     """
 
     def __init__(self, forth: Impairment, back: Impairment, *, window: int = WINDOW) -> None:
         self.retransmissions = 0
+        """Segments sent again, whatever the reason."""
         self.timeouts = 0
+        """How many of them because nothing came back for an RTO."""
         self.waiting = 0
         """Bytes written and not yet sent: the window is full."""
         self.ended = False
@@ -70,9 +90,8 @@ class ByteStream:
         self._unsent: deque[bytes] = deque()
         self._eof_wanted = self._eof_sent = False
         self._next = 0  # position of the next new byte
-        self._flying: deque[_Segment] = deque()
-        self._duplicates = 0
-        self._recover = -1  # until this position is acknowledged, holes are filled at once
+        self._acknowledged = 0
+        self._flying: dict[int, _Segment] = {}  # by their start, oldest first
         self._rto = RTO_FIRST
         self._rto_at = NEVER
         self._smoothed = self._variation = 0
@@ -80,9 +99,9 @@ class ByteStream:
         self._expected = 0
         self._early: dict[int, _Segment] = {}
         self._arrived: list[bytes] = []
-        # On the link: (instant, order, segment or the position acknowledged).
-        self._crossing: list[tuple[int, int, _Segment | int]] = []
-        self._order = 0
+        # On the link: (instant, a number that decides between equals, what arrives then).
+        self._crossing: list[tuple[int, int, _Transmission | _Acknowledgement]] = []
+        self._crossed = self._order = 0
 
     # The writer's end --------------------------------------------------------------------------
 
@@ -99,57 +118,47 @@ class ByteStream:
         self._send_more(now)
 
     def _send_more(self, now: int) -> None:
-        acknowledged = self._flying[0].start if self._flying else self._next
-        room = acknowledged + self._window - self._next
-        while self._unsent and len(self._unsent[0]) <= room:
+        end = self._acknowledged + self._window
+        while self._unsent and self._next + len(self._unsent[0]) <= end:
             data = self._unsent.popleft()
             self.waiting -= len(data)
-            room -= len(data)
             self._send_new(data, self._next + len(data), now)
         if self._eof_wanted and not self._eof_sent and not self._unsent:
             self._eof_sent = True
             self._send_new(b"", self._next + 1, now)  # the end counts as one byte, as FIN does
 
     def _send_new(self, data: bytes, end: int, now: int) -> None:
-        segment = _Segment(self._next, data, end, now)
+        segment = _Segment(self._next, data, end)
+        self._flying[self._next] = segment
         self._next = end
-        self._flying.append(segment)
         if self._rto_at == NEVER:
             self._rto_at = now + self._rto
         self._transmit(segment, now)
 
-    def _send_again(self, now: int) -> None:
-        """The oldest segment, which the reader waits for."""
-        self.retransmissions += 1
-        segment = self._flying[0]
-        segment.again = True
-        self._rto_at = now + self._rto
-        self._transmit(segment, now)
-
     def _transmit(self, segment: _Segment, now: int) -> None:
+        self._order += 1
+        segment.order, segment.passed = self._order, 0
         for arrives, data in self._forth.push(segment.data, now):
             if data == segment.data:  # damaged: the checksum drops it
-                self._cross(arrives, segment)
+                self._cross(arrives, _Transmission(segment, self._order, now))
 
-    def _acknowledged(self, position: int, now: int) -> None:
-        """An acknowledgement came: everything before `position` has arrived."""
+    def _take_acknowledgement(self, ack: _Acknowledgement, now: int) -> None:
         flying = self._flying
-        if not flying or position < flying[0].start:
-            return
-        if position == flying[0].start:
-            self._duplicates += 1
-            if self._duplicates == DUPLICATES and position > self._recover:
-                self._recover = self._next
-                self._send_again(now)
-            return
-        while flying and flying[0].end <= position:
-            segment = flying.popleft()
-            if not segment.again:  # else nobody knows which one was acknowledged (Karn)
-                self._measure(now - segment.sent)
-        self._duplicates = 0
-        self._rto_at = now + self._rto if flying else NEVER
-        if flying and position < self._recover:
-            self._send_again(now)
+        self._measure(now - ack.sent)
+        self._acknowledged = max(self._acknowledged, ack.position)
+        arrived = [start for start, s in flying.items() if s.end <= ack.position]
+        if ack.start in flying:
+            arrived.append(ack.start)
+        for start in arrived:
+            flying.pop(start, None)
+        if arrived:
+            self._rto_at = now + self._rto if flying else NEVER
+        for segment in list(flying.values()):
+            if segment.order < ack.order:
+                segment.passed += 1
+                if segment.passed >= PASSED:
+                    self.retransmissions += 1
+                    self._transmit(segment, now)
         self._send_more(now)
 
     def _measure(self, round_trip: int) -> None:
@@ -162,6 +171,14 @@ class ByteStream:
             self._smoothed = (7 * self._smoothed + round_trip) // 8
         self._rto = min(max(RTO_MIN, self._smoothed + 4 * self._variation), RTO_MAX)
 
+    def _time_out(self, now: int) -> None:
+        """RFC 6298 section 5.4 to 5.6."""
+        self.timeouts += 1
+        self.retransmissions += 1
+        self._rto = min(self._rto * 2, RTO_MAX)
+        self._rto_at = now + self._rto
+        self._transmit(next(iter(self._flying.values())), now)
+
     # The reader's end --------------------------------------------------------------------------
 
     def read(self) -> list[bytes]:
@@ -169,7 +186,8 @@ class ByteStream:
         arrived, self._arrived = self._arrived, []
         return arrived
 
-    def _receive(self, segment: _Segment, now: int) -> None:
+    def _receive(self, transmission: _Transmission, now: int) -> None:
+        segment, order, sent = transmission
         if segment.start >= self._expected:
             self._early[segment.start] = segment
         while (ready := self._early.pop(self._expected, None)) is not None:
@@ -178,31 +196,28 @@ class ByteStream:
                 self._arrived.append(ready.data)
             else:
                 self.ended = True
+        ack = _Acknowledgement(self._expected, segment.start, order, sent)
         for arrives, _ in self._back.push(b"", now):
-            self._cross(arrives, self._expected)
+            self._cross(arrives, ack)
 
     # Time --------------------------------------------------------------------------------------
 
-    def _cross(self, arrives: int, what: _Segment | int) -> None:
-        self._order += 1
-        heapq.heappush(self._crossing, (arrives, self._order, what))
+    def _cross(self, arrives: int, what: _Transmission | _Acknowledgement) -> None:
+        self._crossed += 1
+        heapq.heappush(self._crossing, (arrives, self._crossed, what))
 
     def deadline(self) -> int | None:
-        """When the next segment or acknowledgement arrives, or the oldest segment times out."""
+        """When the next segment or acknowledgement arrives, or nothing has come for an RTO."""
         arrival = self._crossing[0][0] if self._crossing else None
         return earliest(arrival, self._rto_at if self._rto_at != NEVER else None)
 
     def tick(self, now: int) -> None:
         """Let arrive what has come by now, and time out what has waited too long."""
         while self._crossing and self._crossing[0][0] <= now:
-            arrives, _, what = heapq.heappop(self._crossing)
-            if isinstance(what, _Segment):
-                self._receive(what, max(arrives, now))
+            _, _, what = heapq.heappop(self._crossing)
+            if isinstance(what, _Transmission):
+                self._receive(what, now)
             else:
-                self._acknowledged(what, now)
+                self._take_acknowledgement(what, now)
         if self._rto_at <= now:
-            self.timeouts += 1
-            self._rto = min(self._rto * 2, RTO_MAX)
-            self._recover = self._next
-            self._duplicates = 0
-            self._send_again(now)
+            self._time_out(now)
