@@ -42,7 +42,7 @@ bench: $(VENV)/.installed ## every benchmark, with its peers, as ratios
 	@for bench in benchmarks/*.py; do echo "== $$bench"; $(BIN)/python $$bench || exit 1; done
 
 fuzz: $(FUZZ)/.installed ## throw mutated bytes at every parser
-	$(FUZZ)/bin/python tests/fuzz/fuzz_wire.py -max_total_time=$(FUZZ_SECONDS)
+	PYTHONPATH=. $(FUZZ)/bin/python tests/fuzz/fuzz_wire.py -max_total_time=$(FUZZ_SECONDS) -artifact_prefix=$(FUZZ)/
 
 # The build tools first: one dependency has no wheel, and they must be the pinned ones.
 $(VENV)/.installed: requirements.txt .ci/build-requirements.txt pyproject.toml | $(VENV)/.system-lab
