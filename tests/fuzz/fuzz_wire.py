@@ -20,6 +20,9 @@ try:
 except ModuleNotFoundError:
     atheris = None
 
+# Its own environment has atheris and no labkit: take the one that this file lies in.
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
 with atheris.instrument_imports(include=["labkit"]) if atheris else nullcontext():
     from labkit.wire import framing, minirtp, opus_toc, rtcp, rtp, sdp
     from labkit.words.errors import WireError
