@@ -42,6 +42,7 @@ class RingBuffer:
         "_written",
         "capacity",
         "channels",
+        "last_read",
         "overrun_samples",
         "overruns",
         "underrun_samples",
@@ -68,6 +69,8 @@ class RingBuffer:
         """Gaps that were heard: reads that found too little, those of one gap counted once."""
         self.underrun_samples = 0
         """Samples of silence that filled these gaps."""
+        self.last_read: tuple[int, int] | None = None
+        """How many samples the last read asked for, and when, if the reader said when."""
 
     @property
     def fill(self) -> int:
@@ -116,11 +119,14 @@ class RingBuffer:
 
     # The reader's side ------------------------------------------------------------------------
 
-    def read_into(self, out: Samples) -> int:
+    def read_into(self, out: Samples, now: int | None = None) -> int:
         """Fill all of `out`, shape (any number, channels); the number of samples that were there.
 
-        What is missing is silence, and counted while sound is flowing.
+        What is missing is silence, and counted while sound is flowing. A reader that says when it
+        reads lets `labkit.core.playout` see between its blocks.
         """
+        if now is not None:
+            self.last_read = (len(out), now)
         started = self._started  # looked at first: a write that comes between must not be missed
         wanted = len(out)
         taken = min(wanted, self.fill)
