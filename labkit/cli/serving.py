@@ -74,6 +74,7 @@ def _session_maker(options: argparse.Namespace, voice: Voice) -> Any:
             Role.SENDER,
             description,
             peer=address if address == options.to else None,  # who did not ask is pushed to
+            ssrc=voice.ssrc,
             clock_rate=format_.clock_rate,
             rng=SystemRandom(),
             rtcp_interval=seconds(options.report_every),

@@ -126,7 +126,7 @@ class Receiver(Endpoint):
 
     def _handle(self, event: Event, now: int) -> bool:
         if isinstance(event, Received):
-            self._receive(event.packet, now)
+            self._receive(event.packet, event.now)
             return True
         if isinstance(event, Joined):
             self.description = event.description

@@ -127,7 +127,7 @@ class Call:
         """The end that speaks, made of fresh parts; it waits to be joined."""
         assert self.source is not None
         voice = Voice(self.codec, self.source.rewound(), rng=Random(f"{self.seed} voice"))
-        return Sender(self._session(Role.SENDER, None, wallclock_offset), voice)
+        return Sender(self._session(Role.SENDER, None, wallclock_offset, voice.ssrc), voice)
 
     def receiver(self, peer: Any, wallclock_offset: int = 0) -> Receiver:
         """The end that listens, made of fresh parts; it joins the sender at `peer`."""
@@ -140,7 +140,9 @@ class Call:
             conceal=self.conceal,
         )
 
-    def _session(self, role: Role, peer: Any, wallclock_offset: int) -> Any:
+    def _session(
+        self, role: Role, peer: Any, wallclock_offset: int, ssrc: int | None = None
+    ) -> Any:
         format_ = self.codec.format
         description = sdp.describe(format_, host=ALICE[0], port=ALICE[1])
         if self.transport == "tcp":
@@ -151,6 +153,7 @@ class Call:
             role,
             description,
             peer=peer,
+            ssrc=ssrc,
             clock_rate=format_.clock_rate,
             rng=Random(f"{self.seed} {role.value}"),
             wallclock_offset=wallclock_offset,

@@ -89,4 +89,8 @@ class StreamMachine(Machine, Protocol):
 
 def earliest(*deadlines: int | None) -> int | None:
     """The first of several deadlines; None means never."""
-    return min((d for d in deadlines if d is not None), default=None)
+    first: int | None = None
+    for deadline in deadlines:  # a plain loop: this is asked after everything that happens
+        if deadline is not None and (first is None or deadline < first):
+            first = deadline
+    return first

@@ -50,6 +50,7 @@ class Unwrapper:
         self.newest: int | None = None
 
     def __call__(self, number: int) -> int:
+        """The same number, unwrapped."""
         newest = self.newest
         if newest is None:
             self.newest = number
