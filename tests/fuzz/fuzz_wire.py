@@ -143,7 +143,8 @@ def main() -> None:
     for number, (promise, data) in enumerate(examples()):
         seed = bytes([PROMISES.index(promise)]) + data
         (corpus / f"seed-{number:02}").write_bytes(seed)
-    atheris.Setup([*sys.argv, str(corpus)], check)
+    inputs_given = any(not argument.startswith("-") for argument in sys.argv[1:])
+    atheris.Setup(sys.argv if inputs_given else [*sys.argv, str(corpus)], check)
     atheris.Fuzz()
 
 
