@@ -210,7 +210,7 @@ class Playout:
         self.ppm = self.drift
 
     def _level_at(self, now: int) -> float:
-        """Samples that wait, with the block that the card is playing counted as half of it is."""
+        """Samples that wait, as if the card drew them one by one: half a block more or less."""
         fill, last_read = self.ring.fill, self.ring.last_read
         if last_read is None:
             return fill

@@ -38,8 +38,8 @@ def stoi(reference: Samples, degraded: Samples, sample_rate: int) -> float:
     Time-Frequency Weighted Noisy Speech", IEEE TASLP 19(7), 2011, by their method's port `pystoi`.
     Both sounds have shape (samples, channels), are mixed down to one channel, and must be of equal
     length and aligned: on the spoken sample a shift of 20 ms costs as much as 30 % of loss. What
-    it cannot say: it is made for speech, looks at 150 Hz to 4.3 kHz only, skips what is silent in the
-    reference, and does not tell pleasant from unpleasant.
+    it cannot say: it is made for speech, looks at 150 Hz to 4.3 kHz only, skips what is silent in
+    the reference, and does not tell pleasant from unpleasant.
 
     `BadInput` when the lengths differ, or when there is less than about 0.4 s of speech.
     """

@@ -131,6 +131,14 @@ def test_a_writer_and_a_reader_in_two_threads_lose_and_double_nothing(nervous_th
     assert ring.overruns == 0
 
 
+def test_a_reader_may_say_when_it_reads():
+    ring = RingBuffer(8, 1)
+    ring.read(2)
+    assert ring.last_read is None
+    ring.read_into(np.empty((3, 1), np.int16), 1234)
+    assert ring.last_read == (3, 1234)
+
+
 def test_wrong_shapes_and_sizes_are_refused():
     with pytest.raises(LocalProtocolError, match="shape"):
         RingBuffer(8, 2).write(mono(1, 2))
