@@ -29,7 +29,6 @@ def on(monkeypatch):
     def be(system, distribution="debian"):
         for module in (network, programs, sound):
             monkeypatch.setattr(module, "this_system", lambda: system)
-            monkeypatch.setattr(module.sys, "platform", system.platform)
         monkeypatch.setattr(network, "distribution", lambda: distribution)
 
     return be

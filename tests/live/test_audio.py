@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from ctypes.util import find_library
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,14 @@ from labkit.words.errors import MissingCapability
 
 RATE = 48_000
 BLOCK = 960
+
+
+@pytest.fixture(autouse=True, scope="module")
+def portaudio():
+    """sounddevice's wheels for Windows and macOS bring PortAudio, that for Linux does not."""
+    if sys.platform == "linux" and find_library("portaudio") is None:
+        miss = pytest.fail if os.environ.get("CI") == "true" else pytest.skip
+        miss("not installed: PortAudio (`labkit doctor` says how)")
 
 
 def child(half: Callable[[], None], env: dict[str, str]) -> subprocess.Popen[str]:

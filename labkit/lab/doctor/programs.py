@@ -66,7 +66,8 @@ def tshark() -> Capability:
 
 def capture_rights() -> Capability:
     """Open loopback as a capture does: `dumpcap -D` lists it also to those who may not."""
-    loopback = {"darwin": "lo0", "win32": r"\Device\NPF_Loopback"}.get(sys.platform, "lo")
+    names = {"darwin": "lo0", "win32": r"\Device\NPF_Loopback"}
+    loopback = names.get(this_system().platform, "lo")
     ran = run(_wireshark("dumpcap"), "-i", loopback, "-L")
     if ran.code == 0:
         return CAPTURE.ok(f"dumpcap opens {loopback}")
