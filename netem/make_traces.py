@@ -71,7 +71,7 @@ def quiet_lan(rng: np.random.Generator) -> Delays:
     """A quiet wired network: a tenth of a millisecond of jitter, a busy host now and then."""
     delays = 0.4 + rng.exponential(0.1, PACKETS)
     for at in every(rng, 6):
-        delays[at] += rng.uniform(1, 6)
+        delays[at] += rng.exponential(8)
     return in_order(delays)
 
 
@@ -100,7 +100,7 @@ def regimes(rng: np.random.Generator) -> Delays:
 
 def drift(rng: np.random.Generator) -> Delays:
     """The sender's clock is 200 ppm slow: delays seem to grow by 12 ms a minute."""
-    return in_order(20 + SENT * 200e-6 + rng.gamma(2.0, 3.0, PACKETS))
+    return in_order(20 + SENT * 200e-6 + rng.exponential(6, PACKETS))
 
 
 def wifi(rng: np.random.Generator) -> Delays:

@@ -106,8 +106,8 @@ class Adaptive:
     """
 
     __slots__ = (
-        "_base", "_highest", "_highs", "_last", "_limit", "_line", "_lowest", "_pieces", "_stalls",
-        "_until", "_weight", "late_cost", "margin", "most",
+        "_base", "_highest", "_highs", "_last", "_limit", "_line", "_lowest", "_pieces", "_recent",
+        "_stalls", "_until", "_weight", "late_cost", "margin", "most",
     )  # fmt: skip
 
     MARGINS: Final = tuple(ms(m) for m in (5, 10, 20, 40, 80, 160))
@@ -115,8 +115,8 @@ class Adaptive:
     """Time is cut into pieces; of each the highest transit counts."""
     RECENT: Final = 4
     """Pieces that the line looks back on."""
-    KEEP: Final = 1 - 1 / 40
-    """What is left of a cost after a second."""
+    KEEP: Final = 0.95
+    """What is left of a cost after two seconds: it counts for forty."""
     SHARP: Final = ms(4)
     """A margin that costs this much more weighs e times less."""
     TURN: Final = ms(20)
@@ -130,7 +130,7 @@ class Adaptive:
         self._base = WindowedMinimum(seconds(30))
         self._highs: deque[int] = deque(maxlen=self.RECENT)
         self._until = -inf
-        self._highest = self._lowest = self._last = self._line = self._limit = 0
+        self._highest = self._lowest = self._last = self._recent = self._line = self._limit = 0
         self._pieces = 0
         # What stalls under each margin would have cost, in pieces of `_weight` altogether. One
         # second of made-up history makes all six cost the same: we begin in the middle.
@@ -153,32 +153,33 @@ class Adaptive:
         return line if line >= self._last else min(self._last, self._limit)
 
     def _end_piece(self, now: int) -> None:
-        if self._until == -inf:
+        if self._highs:
+            self._charge(self._highest - self._recent)
+        else:
             self._highest = self._lowest = self._last
             self._learn()
-        else:
-            self._charge(self._highest - max(self._highs))
         self._highs.append(self._highest)
+        self._recent = max(self._highs)
         self._base.add(self._lowest, now)
         self._limit = self._base.value + self.most
-        self._line = min(max(self._highs) + self.margin, self._limit)
+        line = self._recent + self.margin
+        self._line = line if line <= self._limit else self._limit
         self._highest = self._lowest = self._last
         self._until = now + self.PIECE
 
     def _charge(self, rise: int) -> None:
-        """Charge each margin with the turns that it would have stalled."""
+        """Charge each margin with the turns that would have stalled, when it rose so much."""
         self._weight += 1
-        for index, margin in enumerate(self.MARGINS):
-            if rise <= margin:
-                break
-            turns = (rise - margin) // self.TURN + 1
-            self._stalls[index] += 100 * self.late_cost * turns * self.TURN / self.PIECE
         self._pieces += 1
-        if self._pieces % 10 == 0:
+        if rise > self.MARGINS[0]:
+            for index, margin in enumerate(self.MARGINS):
+                if rise > margin:
+                    turns = (rise - margin) // self.TURN + 1
+                    self._stalls[index] += 100 * self.late_cost * turns * self.TURN / self.PIECE
+            self._learn()
+        if self._pieces % 20 == 0:
             self._weight *= self.KEEP
             self._stalls = [stall * self.KEEP for stall in self._stalls]
-            self._learn()
-        elif rise > self.MARGINS[0]:
             self._learn()
 
     def _learn(self) -> None:

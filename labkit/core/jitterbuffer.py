@@ -36,7 +36,7 @@ This module knows no bytes, no codec and no sound. Both wraparounds are `seqnum`
 
 from labkit.core.delaypolicy import Adaptive, DelayPolicy
 from labkit.words.packet import Packet
-from labkit.words.seqnum import add32, ahead16, ahead32
+from labkit.words.seqnum import ahead16, ahead32
 from labkit.words.trace import Did, Trace
 from labkit.words.units import NS_PER_S, ms, seconds, ticks_to_ns
 
@@ -135,18 +135,17 @@ class JitterBuffer:
         self.received += 1
         step = packet.seq - self._newest_seq
         ticks = packet.timestamp - self._newest_timestamp
-        if step == 1 and ticks == self._frame_ticks:
+        near = True
+        if step == 1 and ticks == self._frame_ticks:  # in order, as nearly all are
             media = self._newest_media + self.frame
         else:
             step = ahead16(packet.seq, self._newest_seq)
             ticks = ahead32(packet.timestamp, self._newest_timestamp)
             media = self._newest_media + ticks * NS_PER_S // self.clock_rate
+            near = -MAX_MISORDER <= step < MAX_DROPOUT
         transit = now - media
-        if (
-            packet.ssrc != self._ssrc
-            or not -MAX_MISORDER <= step < MAX_DROPOUT
-            or not -MAX_TRANSIT_STEP < transit - self._transit < MAX_TRANSIT_STEP
-        ):
+        apart = abs(transit - self._transit) > MAX_TRANSIT_STEP
+        if apart or not near or packet.ssrc != self._ssrc:
             self._astray(packet, now)
             return
         seq = self._newest + step
@@ -220,7 +219,7 @@ class JitterBuffer:
         turns = oldest + 1 - self._next
         self._pass_over(oldest)
         self._next = oldest + 1
-        self._timestamp = add32(self._timestamp, turns * self._frame_ticks)
+        self._timestamp += turns * self._frame_ticks
         self._line -= turns * self.frame
         self.skipped += 1
         if self.trace is not None:
@@ -280,19 +279,19 @@ class JitterBuffer:
         if now - due >= self.frame:
             due = self._catch_up(now)
         packet = self._slots.pop(self._next, None)
-        if packet is None:
-            if not self._slots:
-                self._stall(now)
+        if packet is not None:
+            if packet.timestamp != self._timestamp and self._silent(packet):
                 return None
-            self._pass_over(self._next + 1)
-        elif packet.timestamp != self._timestamp and self._silent(packet):
-            return None
-        else:
             self._next += 1
             self._begun = True
             self.played += 1
+        elif self._slots:
+            self._pass_over(self._next + 1)
+        else:
+            self._stall(now)
+            return None
         self.holding = False
-        self._timestamp = add32(self._timestamp, self._frame_ticks)
+        self._timestamp += self._frame_ticks  # past a wrap `_silent` sets it right
         # Towards the line, by a quarter of a frame at most.
         slew = self.policy.target() - self._line
         if slew:
@@ -310,7 +309,7 @@ class JitterBuffer:
     def _stall(self, now: int) -> None:
         """Nothing is here. The clock runs on; the next packet will settle what this was."""
         self._stalled = True
-        self._timestamp = add32(self._timestamp, self._frame_ticks)
+        self._timestamp += self._frame_ticks
         self._hold(self.frame)
         if self.trace is not None:
             self._note(now)
