@@ -114,7 +114,7 @@ class Microphone(Card):
 
 
 class Speaker(Card):
-    """Plays from `ring`, and keeps what was heard. Stops after `blocks` blocks, if given."""
+    """Plays from `ring`, and keeps what was heard; for ever, or until `stop_after` blocks."""
 
     def __init__(
         self,
