@@ -19,7 +19,7 @@ _HOME = {
     "Opus": "labkit.codec.opus",
     "Packet": "labkit.words.packet",
     "Pcm": "labkit.codec.pcm",
-    "Result": "labkit.lab.call",
+    "Result": "labkit.lab.result",
     "frontier": "labkit.lab.show",
     "histogram": "labkit.lab.show",
     "listen": "labkit.lab.listen",

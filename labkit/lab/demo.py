@@ -11,7 +11,8 @@ from pathlib import Path
 
 from labkit.codec.opus import Opus
 from labkit.core.naive import NaiveBuffer
-from labkit.lab.call import Call, Result
+from labkit.lab.call import Call
+from labkit.lab.result import Result
 from labkit.lab.show import timelines
 from labkit.lab.sources import converted, speech, tone, wav
 

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from labkit.lab.notes import Notes
+from labkit.lab.result import Result
 from labkit.live.clock import wallclock_offset
 from labkit.live.relay import UdpRelay
 from labkit.live.tcp import TcpConnection, connect_tcp, serve_tcp
@@ -19,13 +20,13 @@ from labkit.words.errors import SessionClosed
 from labkit.words.machine import Event
 
 if TYPE_CHECKING:
-    from labkit.lab.call import Call, Result
+    from labkit.lab.call import Call
 
 GRACE_S = 30
 """How long a call may last beyond its sound before it is given up."""
 
 
-async def run(call: "Call") -> "Result":
+async def run(call: "Call") -> Result:
     """Run `call` in real time. `SessionClosed` if it does not come to an end."""
     notes = Notes()
     done = asyncio.Event()
@@ -45,7 +46,7 @@ async def run(call: "Call") -> "Result":
 
 async def _over_udp(
     call: "Call", notes: Notes, take: Callable[[Event], None], done: asyncio.Event
-) -> "Result":
+) -> Result:
     offset = wallclock_offset()
     sender = call.sender(offset)
     alice = await open_udp(sender)
@@ -64,7 +65,7 @@ async def _over_udp(
 
 async def _over_tcp(
     call: "Call", notes: Notes, take: Callable[[Event], None], done: asyncio.Event
-) -> "Result":
+) -> Result:
     sender, receiver = call.sender(), call.receiver(None)
     server = await serve_tcp(lambda: TcpConnection(sender))
     address = server.sockets[0].getsockname()[:2]

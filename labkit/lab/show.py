@@ -23,7 +23,7 @@ from labkit.core.timeline import NEVER, Fate, Timeline
 from labkit.words.units import NS_PER_MS, NS_PER_S
 
 if TYPE_CHECKING:
-    from labkit.lab.call import Result
+    from labkit.lab.result import Result
 
 PLAYED, LATE, LOST, RECOVERED, LINE, GREY = (
     "#0072B2", "#E69F00", "#D55E00", "#009E73", "#333333", "#8A8A8A",
