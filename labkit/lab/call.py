@@ -177,6 +177,7 @@ class Call:
             sent_trace=sender.voice.trace,
             received_trace=receiver.trace,
             reports=notes.reports,
+            conceal=self.conceal,
             tap=tap,
         )
 

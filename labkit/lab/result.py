@@ -44,6 +44,7 @@ class Result:
     sent_trace: Trace
     received_trace: Trace
     reports: list[Report]
+    conceal: bool = True
     tap: Any = None
 
     # Sound ------------------------------------------------------------------------------------
@@ -119,7 +120,7 @@ class Result:
 
         A frame that FEC recovered is not lost, so the codec's robustness without FEC counts.
         """
-        impairment = _impairment(self.codec)
+        impairment = _impairment(self.codec, conceal=self.conceal)
         delay = ms(self.delay_ms) if self.delay_ms == self.delay_ms else 0  # not a number: silence
         return quality.r_factor(
             delay,
@@ -206,10 +207,12 @@ mouth to ear {self.delay_ms:.0f} ms
         return folder
 
 
-def _impairment(codec: Codec) -> quality.Impairment:
-    if isinstance(codec, Opus):
-        return quality.opus(codec.bitrate)
-    return quality.G711_PLC if codec.format.encoding in ("PCMU", "PCMA") else quality.L16
+def _impairment(codec: Codec, *, conceal: bool) -> quality.Impairment:
+    """What a codec costs in the E-model. Without concealment each is as frail as G.711."""
+    if not isinstance(codec, Opus):
+        return quality.G711_PLC if conceal else quality.G711
+    figures = quality.opus(codec.bitrate)
+    return figures if conceal else figures._replace(bpl=quality.G711.bpl)
 
 
 def _put(out: Samples, at: int, samples: Samples) -> None:
