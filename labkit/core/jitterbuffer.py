@@ -100,7 +100,7 @@ class JitterBuffer:
         """Packets that were here in time and were dropped to catch up."""
         self._slots: dict[int, Packet] = {}  # by unwrapped sequence number
         self._missed: dict[int, None] = {}  # turns lost of late: late is not duplicate
-        self._stray: Packet | None = None
+        self._stray: tuple[Packet, int] | None = None  # and when it came
         self._frame_ticks = (frame * clock_rate + NS_PER_S // 2) // NS_PER_S
         # The newest packet: unwrapped, as it was sent, and its media time on our clock.
         self._newest = self._newest_seq = self._newest_timestamp = self._newest_media = 0
@@ -229,17 +229,13 @@ class JitterBuffer:
 
     def _astray(self, packet: Packet, now: int) -> None:
         """Not of this stream. Two in a row are a new one (RFC 3550 appendix A.1)."""
-        before, self._stray = self._stray, packet
+        before, self._stray = self._stray, (packet, now)
         if self._due is None:
             self._restart(packet, now)
-        elif (
-            before is not None
-            and before.ssrc == packet.ssrc
-            and ahead16(packet.seq, before.seq) == 1
-        ):
+        elif before is not None and _follows(packet, before[0]):
             self.strays -= 1
             self.received -= 1
-            self._restart(before, now)
+            self._restart(*before)
             self.push(packet, now)
         else:
             self.strays += 1
@@ -349,3 +345,7 @@ class JitterBuffer:
         depth = self.depth(now)
         self.trace.add((now, Did.DEPTH, -1, depth))
         self.trace.add((now, Did.TARGET, -1, depth + self.policy.target() - self._line))
+
+
+def _follows(packet: Packet, before: Packet) -> bool:
+    return packet.ssrc == before.ssrc and ahead16(packet.seq, before.seq) == 1
