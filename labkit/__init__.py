@@ -23,7 +23,7 @@ _HOME = {
     "frontier": "labkit.lab.show",
     "histogram": "labkit.lab.show",
     "listen": "labkit.lab.listen",
-    "load_profile": "labkit.lab.call",
+    "load_profile": "labkit.resources",
     "ms": "labkit.words.units",
     "seconds": "labkit.words.units",
     "speech": "labkit.lab.sources",

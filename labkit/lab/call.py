@@ -14,7 +14,6 @@ This module only puts parts together; what comes of it is a `labkit.lab.result.R
 import copy
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -32,23 +31,17 @@ from labkit.endpoints.voice import Voice
 from labkit.lab.notes import Notes
 from labkit.lab.result import Result
 from labkit.lab.sources import converted, speech
-from labkit.resources import profile_path
+from labkit.resources import load_profile
 from labkit.sim.tap import Tap
 from labkit.sim.world import World
 from labkit.wire import sdp
 from labkit.words.errors import BadInput
-from labkit.words.profile import Profile, parse_profile
+from labkit.words.profile import Profile
 from labkit.words.units import seconds
 
 ALICE, BOB = ("10.0.0.1", 5004), ("10.0.0.2", 5006)
 """Addresses in virtual time: who speaks and who listens."""
 TRANSPORTS = ("rtp", "udp", "tcp")
-
-
-def load_profile(name: str | Path) -> Profile:
-    """A shipped network profile by its name, or one of your own by its path."""
-    path = profile_path(str(name))
-    return parse_profile(path.read_text(encoding="utf-8"), path.stem)
 
 
 @dataclass
