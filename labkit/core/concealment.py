@@ -3,8 +3,9 @@
 Speech is nearly periodic, so the best guess for what follows is the last period again. This is
 the idea of ITU-T G.711 Appendix I: find the pitch in what was heard last, repeat its last period
 with smooth seams, fade to silence within 60 ms, because a longer guess is a robot; and when sound
-comes back, cross-fade into it. Unlike the Recommendation we add no delay to sound that arrives:
-it smooths the seam before a gap by holding back 3.75 ms of everything.
+comes back, cross-fade into it. The Recommendation holds back 3.75 ms of everything to smooth the
+seam before a gap. We add no delay, and let the step at that seam die away within a quarter of a
+period.
 
 This module knows samples only: not why they are missing, not which codec they came from.
 """
@@ -12,6 +13,7 @@ This module knows samples only: not why they are missing, not which codec they c
 import numpy as np
 import numpy.typing as npt
 
+from labkit.core.pitch import likeness
 from labkit.words.format import Samples
 
 HIGHEST = 200
@@ -97,8 +99,5 @@ class Concealer:
         past = mono[: len(mono) - self._shortest][
             -(self._window + self._longest - self._shortest) :
         ]
-        likeness = np.correlate(past, template)
-        squares = np.cumsum(np.concatenate(([0.0], past.astype(np.float64) ** 2)))
-        energy = squares[self._window :] - squares[: -self._window]
-        best = int(np.argmax(likeness / np.sqrt(energy + 1)))
+        best = int(np.argmax(likeness(template, past)))
         return self._longest - best

@@ -14,8 +14,8 @@ This module knows why nothing: not packets, not delays, not time.
 """
 
 import numpy as np
-import numpy.typing as npt
 
+from labkit.core.pitch import likeness
 from labkit.words.format import Samples
 
 SHORTEST = 400
@@ -27,8 +27,6 @@ QUIET = 30.0
 
 ALIKE = 0.8
 """Likeness from which a cut is not heard. Below it we wait until the debt is a long period."""
-
-Sound = npt.NDArray[np.floating]
 
 
 class TimeScaler:
@@ -74,21 +72,12 @@ class TimeScaler:
             return most
         if self.debt > 0:
             mono = mono[::-1]  # repeating looks back from the end, cutting ahead from the start
-        likeness = _likeness(mono[: len(mono) - longest], mono[least : len(mono) - longest + most])
-        best = int(np.argmax(likeness))
-        peak = 0 < best < len(likeness) - 1 and likeness[best] > ALIKE
+        alike = likeness(mono[: len(mono) - longest], mono[least : len(mono) - longest + most])
+        best = int(np.argmax(alike))
+        peak = 0 < best < len(alike) - 1 and alike[best] > ALIKE
         if not peak and most < longest:
             return None
         return least + best
-
-
-def _likeness(template: Sound, sound: Sound) -> Sound:
-    """How like `template` each stretch of `sound` is: 1 the same, 0 nothing in common."""
-    sums = np.cumsum(np.concatenate(([0], sound.astype(np.float64) ** 2)))
-    energies = sums[len(template) :] - sums[: -len(template)]
-    scale = np.sqrt(energies * np.sum(template.astype(np.float64) ** 2)) + 1
-    likeness: Sound = np.correlate(sound, template) / scale
-    return likeness
 
 
 def _cut(samples: Samples, lag: int) -> Samples:
