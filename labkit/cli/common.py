@@ -7,16 +7,26 @@ it worked; 1: it worked, and the answer is no; 130: stopped by Ctrl-C before any
 import argparse
 import asyncio
 import contextlib
+import os
+import shutil
 import signal
 import sys
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from labkit.words.errors import BadInput, LabError
 
 EXIT_ERROR = 2
+
+
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong in a line, and where to look, instead of repeating all its options."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print the line; exit code 2."""
+        self.exit(EXIT_ERROR, f"{self.prog}: {message}\n  try: {self.prog} --help\n")
 
 
 class Help(argparse.RawDescriptionHelpFormatter):
@@ -28,7 +38,7 @@ class Help(argparse.RawDescriptionHelpFormatter):
 
 def parser(prog: str, what: str, examples: str) -> argparse.ArgumentParser:
     """A parser whose help ends with examples that can be pasted."""
-    return argparse.ArgumentParser(
+    return Parser(
         prog=prog, description=what, epilog=f"examples:\n{examples}", formatter_class=Help
     )
 
@@ -62,6 +72,14 @@ def run(make_parser: Callable[[], argparse.ArgumentParser], argv: Sequence[str] 
     except BrokenPipeError:
         sys.stderr.close()
         return 0
+    except OSError as error:  # a full disk, a folder that is a file: the system says it best
+        where = f" {error.filename}" if error.filename else ""
+        print(
+            f"{make_parser().prog}: the system refused{where}: {error.strerror or error}\n"
+            "  try: another file or folder, one that can be read and written",
+            file=sys.stderr,
+        )
+        return EXIT_ERROR
     return code
 
 
@@ -82,16 +100,31 @@ def run_until_interrupt(main: Callable[[asyncio.Event], Awaitable[int]]) -> int:
 def address(text: str) -> tuple[str, int]:
     """`host:port`, `[v6]:port` or `:port` as an argument type."""
     host, colon, port = text.rpartition(":")
-    if not colon or not port.isdecimal() or not 0 <= int(port) < 65536:
+    if not colon or not _is_port(port) or int(port) == 0:
         raise argparse.ArgumentTypeError(f"{text!r} is not host:port, for example 127.0.0.1:5000")
     return host.strip("[]") or "127.0.0.1", int(port)
+
+
+def port(text: str) -> int:
+    """A port to listen on, 0 for any free one, as an argument type."""
+    if not _is_port(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port, 0 to 65535")
+    return int(text)
+
+
+def _is_port(text: str) -> bool:
+    return text.isascii() and text.isdecimal() and int(text) < 65536
 
 
 def output_path(text: str) -> Path:
     """A file that can be written, as an argument type."""
     path = Path(text)
-    if path.is_dir() or not path.parent.is_dir():
-        raise argparse.ArgumentTypeError(f"cannot write {text!r}: is the folder there?")
+    if path.is_dir():
+        raise argparse.ArgumentTypeError(f"cannot write {text!r}: that is a folder")
+    if not path.parent.is_dir():
+        raise argparse.ArgumentTypeError(f"cannot write {text!r}: there is no folder {path.parent}")
+    if not os.access(path if path.exists() else path.parent, os.W_OK):
+        raise argparse.ArgumentTypeError(f"cannot write {text!r}: permission denied")
     return path
 
 
@@ -104,6 +137,13 @@ def positive(text: str) -> float:
     if not value > 0 or value == float("inf"):
         raise argparse.ArgumentTypeError(f"{text!r} is not a number above zero")
     return value
+
+
+def count(text: str) -> int:
+    """A whole number, zero or more, as an argument type."""
+    if not (text.isascii() and text.isdecimal()):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number")
+    return int(text)
 
 
 class StatusLine:
@@ -120,6 +160,7 @@ class StatusLine:
     def show(self, text: str) -> None:
         """Replace the line."""
         if self._live:
+            text = text[: shutil.get_terminal_size().columns - 1]  # a line that wraps stays
             print(f"\r{text:<{self._width}}", end="", file=sys.stderr, flush=True)
             self._width = len(text)
         elif time.monotonic() >= self._next:

@@ -57,7 +57,9 @@ def make_parser() -> argparse.ArgumentParser:
     sub.add_argument("--no-sound", action="store_true", help="do not open the sound card")
     sub.add_argument("--device", help="which speaker; `labkit doctor` lists them")
     sub.add_argument("--seconds", type=common.positive, help="leave after so long (until the end)")
-    sub.add_argument("--retries", type=int, default=8, help="TCP: attempts to find it again (8)")
+    sub.add_argument(
+        "--retries", type=common.count, default=8, help="TCP: attempts to find it again (8)"
+    )
     sub.add_argument(
         "--report-every", type=common.positive, default=5, metavar="S", help="RTCP (5)"
     )

@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import socket
 from contextlib import ExitStack
 from pathlib import Path
 from random import SystemRandom
@@ -18,17 +19,20 @@ from labkit.core.session import Closed, Joined, Refused, Report, Role
 from labkit.core.streamsession import StreamSession
 from labkit.endpoints.receiver import Finished, Heard, Receiver
 from labkit.live.clock import now, wallclock_offset
+from labkit.live.relaying import resolve
 from labkit.live.soundcard import Playback
-from labkit.live.tcp import connect_again, connect_tcp
+from labkit.live.tcp import TcpConnection, connect_again, connect_tcp
 from labkit.live.udp import open_udp
 from labkit.live.wav import WavWriter
 from labkit.wire import sdp
 from labkit.words.errors import BadInput
 from labkit.words.machine import Event
 from labkit.words.packet import Packet
-from labkit.words.units import ms, seconds, to_ms
+from labkit.words.units import ms, seconds, to_ms, to_seconds
 
 STATUS_EVERY = 0.5
+INTERRUPTED = 130
+"""Exit code when Ctrl-C came before anything began."""
 GOODBYE = 1.0
 """Seconds that our goodbye may take to be confirmed."""
 
@@ -67,17 +71,23 @@ def sweep(options: argparse.Namespace) -> int:
 
 
 async def connect(options: argparse.Namespace, stop: asyncio.Event) -> int:
-    """Receive until the end of the stream; 0."""
+    """Receive until the end of the stream; 0, or 130 if it was stopped before it began."""
+    if options.addr and options.proto != "tcp":
+        options.addr = await resolve(options.addr, socket.SOCK_DGRAM)
     with ExitStack() as stack:
         listener = _Listener(options, stack)
         stack.callback(listener.status.end)
         if options.seconds:
-            asyncio.get_running_loop().call_later(options.seconds, stop.set)
+            asyncio.get_running_loop().call_later(options.seconds, listener.done.set)
         follow = _follow_tcp if options.proto == "tcp" else _follow_udp
         await follow(options, listener, stop)
         listener.status.say(listener.summary())
-        if not listener.receiver.trace.entries:
+        if listener.receiver.buffer is None:
+            if stop.is_set():
+                return INTERRUPTED
             raise BadInput("nothing was received", _remedy(options))
+        if listener.playback is not None:
+            await asyncio.sleep(to_seconds(listener.playback.latency))  # the last word is heard
     return 0
 
 
@@ -96,6 +106,7 @@ class _Listener:
         self.status = common.StatusLine()
         self.done = asyncio.Event()
         self.closed: Closed | None = None
+        self.joined = False
         self.description = ""
         self.receiver = Receiver(
             self.session(),
@@ -163,6 +174,7 @@ class _Listener:
             case Heard():
                 self.hear(event)
             case Joined():
+                self.joined = True
                 self.status.say("joined")
             case Refused(error=error):
                 self.status.say(f"refused: {error}")
@@ -175,12 +187,19 @@ class _Listener:
             case Closed():
                 self.closed = event
                 self.status.say(f"the stream ended: {event.why}")
-            case Finished():
+            case Finished() if not self.searching:
                 self.done.set()
+
+    @property
+    def searching(self) -> bool:
+        """Over TCP a stream that broke off is looked for again."""
+        broken = self.closed is not None and not self.closed.clean
+        return self.options.proto == "tcp" and broken
 
     def show(self) -> None:
         """Write the status line."""
         receiver = self.receiver
+        receiver.trace.entries.clear()  # somebody may listen for weeks
         stats = receiver.session.stats
         depth = receiver.buffer.depth(now()) if receiver.buffer is not None else 0  # type: ignore[attr-defined]
         underruns = self.playback.ring.underruns if self.playback is not None else 0
@@ -201,42 +220,48 @@ class _Listener:
         )
 
 
-async def _watch(listener: _Listener, stop: asyncio.Event) -> None:
-    """Show the status until the stream is over, or somebody wants to stop."""
-    stopping = asyncio.create_task(stop.wait())
-    done = asyncio.create_task(listener.done.wait())
+async def _watch(listener: _Listener, stop: asyncio.Event, connected: asyncio.Future[None]) -> None:
+    """Show the status until the stream is over, or somebody wants to stop.
+
+    `connected` is done when nobody brings packets any more; what it raises is raised here.
+    """
+    ends: list[asyncio.Future[Any]] = [
+        asyncio.create_task(event.wait()) for event in (stop, listener.done)
+    ]
+    everything = [*ends, connected]
     try:
-        while not (stopping.done() or done.done()):
+        while not any(end.done() for end in everything):
             await asyncio.wait(
-                (stopping, done), timeout=STATUS_EVERY, return_when=asyncio.FIRST_COMPLETED
+                everything, timeout=STATUS_EVERY, return_when=asyncio.FIRST_COMPLETED
             )
             listener.show()
             if listener.playback is not None and listener.playback.failure is not None:
                 raise listener.playback.failure
+        if connected.done():
+            connected.result()
     finally:
-        stopping.cancel()
-        done.cancel()
+        for end in ends:
+            end.cancel()
 
 
 async def _follow_udp(
     options: argparse.Namespace, listener: _Listener, stop: asyncio.Event
 ) -> None:
     host, port = "0.0.0.0", 0  # noqa: S104 - answers come back by whatever way they like
-    rtcp_port = None
+    rtcp_port = port
     if options.addr and ":" in options.addr[0]:
         host = "::"
     if options.sdp:
-        described = _read_sdp(options.sdp)
-        listener.description = Path(options.sdp).read_text(encoding="utf-8")
-        host, port = described.host, described.port
-        rtcp_port = None if described.rtcp_mux else port + 1
+        listener.description = _read(options.sdp)
+        described = sdp.parse(listener.description)
+        host, port, rtcp_port = described.host, described.port, described.rtcp_port
     endpoint = await open_udp(listener.receiver, host=host, port=port, on_event=listener.take)
-    if rtcp_port is not None:
-        await endpoint.also_listen(host, rtcp_port)
-    if options.sdp:
-        listener.status.say(f"waiting for RTP on {host}:{port}")
     try:
-        await _watch(listener, stop)
+        if rtcp_port != port:
+            await endpoint.also_listen(host, rtcp_port)
+        if options.sdp:
+            listener.status.say(f"waiting for RTP on {host}:{port}")
+        await _watch(listener, stop, endpoint.done)
         listener.receiver.close(now())
         endpoint.turn()
         await _until_closed(listener)
@@ -244,52 +269,65 @@ async def _follow_udp(
         endpoint.close()
 
 
-def _read_sdp(path: str) -> Any:
+def _read(path: str) -> str:
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        return Path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise BadInput(f"cannot read {path}: {error}", "streamer serve … --sdp FILE") from error
-    return sdp.parse(text)
+        why = getattr(error, "strerror", None) or "that is not text"
+        raise BadInput(f"cannot read {path}: {why}", "streamer serve … --sdp FILE") from error
 
 
 async def _follow_tcp(
     options: argparse.Namespace, listener: _Listener, stop: asyncio.Event
 ) -> None:
-    """Follow the stream; after it breaks, look for the server again with growing patience."""
+    connections: list[TcpConnection] = []
+    connected = asyncio.create_task(_stay_connected(options, listener, connections))
+    try:
+        await _watch(listener, stop, connected)
+        if connections:
+            listener.receiver.close(now())
+            connections[-1].turn()
+            await _until_closed(listener)
+    finally:
+        connected.cancel()
+        for connection in connections:
+            connection.close()
+
+
+async def _stay_connected(
+    options: argparse.Namespace, listener: _Listener, connections: list[TcpConnection]
+) -> None:
+    """Connect; after the stream broke off, look for the server again with growing patience.
+
+    `connections` holds the one in use. After a good end nothing is left to do but to play.
+    """
+    connections.append(await connect_tcp(listener.receiver, *options.addr, on_event=listener.take))
     backoff = Backoff(rng=SystemRandom())
-    connection = await connect_tcp(listener.receiver, *options.addr, on_event=listener.take)
     while True:
-        broken = asyncio.create_task(_broken(listener, connection))
-        watching = asyncio.create_task(_watch(listener, stop))
-        await asyncio.wait((broken, watching), return_when=asyncio.FIRST_COMPLETED)
-        if watching.done():
-            broken.cancel()
-            watching.result()
-            break
-        watching.cancel()
+        await connections[-1].done
+        if not listener.searching:
+            await listener.done.wait()
+            return
+        if listener.joined:
+            backoff.reset()
+        listener.joined = False
         listener.status.say("looking for the server again …")
-
-        def again() -> Receiver:
-            listener.closed = None
-            listener.receiver.resume(listener.session())
-            return listener.receiver
-
-        retry = connect_again(
-            again, *options.addr, backoff=backoff, attempts=options.retries, on_event=listener.take
+        connection = await connect_again(
+            lambda: _resumed(listener, connections),
+            *options.addr,
+            backoff=backoff,
+            attempts=options.retries,
+            on_event=listener.take,
         )
-        connection = await retry
-        backoff.reset()
-    listener.receiver.close(now())
-    connection.turn()
-    await _until_closed(listener)
-    connection.close()
+        connections[:] = [connection]
 
 
-async def _broken(listener: _Listener, connection: Any) -> None:
-    """Return when the connection has ended and the stream has not."""
-    await connection.done
-    if listener.closed is not None and listener.closed.clean:
-        await asyncio.Event().wait()  # it has ended well: the rest is the playout's
+def _resumed(listener: _Listener, connections: list[TcpConnection]) -> Receiver:
+    """The receiver, whose playout went on meanwhile, with a session for the new connection."""
+    connections[-1].close()
+    listener.closed = None
+    listener.receiver.resume(listener.session())
+    return listener.receiver
 
 
 async def _until_closed(listener: _Listener) -> None:

@@ -2,6 +2,8 @@
 
 import argparse
 import asyncio
+import socket
+from collections.abc import Callable
 from pathlib import Path
 from random import SystemRandom
 from typing import Any
@@ -16,14 +18,17 @@ from labkit.endpoints.server import Server
 from labkit.endpoints.voice import Voice
 from labkit.live.broadcast import TcpBroadcast, broadcast_tcp
 from labkit.live.clock import now, wallclock_offset
+from labkit.live.relaying import resolve
 from labkit.live.udp import UdpEndpoint, open_udp
 from labkit.wire import sdp
+from labkit.words.errors import BadInput
 from labkit.words.machine import Address, Event
 from labkit.words.trace import Did
 from labkit.words.units import bitrate, seconds, to_ms
 
 STATUS_EVERY = 0.5
-GOODBYE = 0.3
+GOODBYE = 1.0
+"""Seconds that our goodbyes may take to be confirmed; who listens in silence never does."""
 
 
 async def serve(options: argparse.Namespace, stop: asyncio.Event) -> int:
@@ -33,55 +38,79 @@ async def serve(options: argparse.Namespace, stop: asyncio.Event) -> int:
     if options.source != "mic":
         source = common.source_from(options.source, codec.sample_rate, codec.channels)
         source = Looped(source) if options.loop else source
+    if options.to:
+        options.to = await resolve(options.to, socket.SOCK_DGRAM)
     voice = Voice(codec, source, rng=SystemRandom())
-    server = Server(voice, _session_maker(options, voice), max_clients=options.max_clients)
+    sessions = _Sessions(options, voice)
+    server = Server(voice, sessions.make, max_clients=options.max_clients)
     with common.closing_status() as status:
         sent = _Sent(server)
         on_event = _reporter(status)
         adapter = await _open(options, server, on_event)
         host, port = adapter.address
         status.say(f"serving {codec.format} over {options.proto} on {host}:{port}")
-        _describe(options, voice, host, port, status)
+        sessions.description = _describe(options, voice, host, port, status)
         if options.to:
             _push(options, server, adapter)
         microphone = (
             asyncio.create_task(_feed(options, server, adapter)) if source is None else None
         )
         try:
-            while not (stop.is_set() or server.closing or (microphone and microphone.done())):
-                status.show(sent.status())
-                await _pause(stop)
+            await _watch(server, adapter, microphone, stop, lambda: status.show(sent.status()))
         finally:
             if microphone is not None:
                 microphone.cancel()
             await _end(server, adapter)
-        if microphone is not None and microphone.done() and not microphone.cancelled():
-            microphone.result()  # raises what stopped the microphone, if something did
         status.say("ended")
     return 0
 
 
-def _session_maker(options: argparse.Namespace, voice: Voice) -> Any:
-    format_ = voice.codec.format
-    description = sdp.describe(format_, host=options.host, port=options.port)
+async def _watch(
+    server: Server,
+    adapter: UdpEndpoint | TcpBroadcast,
+    microphone: "asyncio.Task[None] | None",
+    stop: asyncio.Event,
+    show: Callable[[], None],
+) -> None:
+    """Show the status until the source ends or somebody wants to stop; raise what went wrong."""
+    stopping = asyncio.create_task(stop.wait())
+    ends = [end for end in (stopping, adapter.done, microphone) if end is not None]
+    try:
+        while not (server.closing or any(end.done() for end in ends)):
+            show()
+            await asyncio.wait(ends, timeout=STATUS_EVERY, return_when=asyncio.FIRST_COMPLETED)
+        for end in ends:
+            if end.done():
+                end.result()
+    finally:
+        stopping.cancel()
 
-    def make(address: Address) -> Any:
+
+class _Sessions:
+    """Makes a session for each listener; `description` is known when the socket is bound."""
+
+    def __init__(self, options: argparse.Namespace, voice: Voice) -> None:
+        self.description = ""
+        self._options = options
+        self._voice = voice
+
+    def make(self, address: Address) -> Any:
+        """A session with the listener at `address`."""
+        options = self._options
         if options.proto == "tcp":
-            return StreamSession(Role.SENDER, description)
+            return StreamSession(Role.SENDER, self.description)
         if options.proto == "udp":
-            return DatagramSession(Role.SENDER, description)
+            return DatagramSession(Role.SENDER, self.description)
         return RtpSession(
             Role.SENDER,
-            description,
+            self.description,
             peer=address if address == options.to else None,  # who did not ask is pushed to
-            ssrc=voice.ssrc,
-            clock_rate=format_.clock_rate,
+            ssrc=self._voice.ssrc,
+            clock_rate=self._voice.codec.format.clock_rate,
             rng=SystemRandom(),
             rtcp_interval=seconds(options.report_every),
             wallclock_offset=wallclock_offset(),
         )
-
-    return make
 
 
 async def _open(
@@ -96,22 +125,24 @@ async def _open(
 
 def _describe(
     options: argparse.Namespace, voice: Voice, host: str, port: int, status: common.StatusLine
-) -> None:
-    """Say how to listen, and write the SDP where it was asked for."""
+) -> str:
+    """Say how to listen, write the SDP where it was asked for, and return it."""
     if options.to:
         host, port = options.to
     else:
         status.say(f"listen with: receiver connect --proto {options.proto} --addr {host}:{port}")
+    text = sdp.describe(voice.codec.format, host=host, port=port)
     if options.sdp:
-        text = sdp.describe(voice.codec.format, host=host, port=port)
         Path(options.sdp).write_text(text, newline="")
         status.say(f"SDP in {options.sdp}")
+    return text
 
 
 def _push(options: argparse.Namespace, server: Server, adapter: Any) -> None:
     """Send to an address that did not ask, as RTP senders do."""
     sender = server.admit(options.to)
-    assert sender is not None
+    if sender is None:
+        raise BadInput("there is no room for --to", "--max-clients 1, or more")
     server.tick(now())
     adapter.turn()
 
@@ -127,21 +158,16 @@ async def _feed(options: argparse.Namespace, server: Server, adapter: Any) -> No
             adapter.turn()
 
 
-async def _pause(stop: asyncio.Event) -> None:
-    try:
-        await asyncio.wait_for(stop.wait(), STATUS_EVERY)
-    except TimeoutError:
-        return
-
-
 async def _end(server: Server, adapter: Any) -> None:
-    """Say goodbye to everybody, and leave the goodbye a moment to go out."""
+    """Say goodbye to everybody, and leave the goodbyes some time to be confirmed."""
     if isinstance(adapter, TcpBroadcast):
         await adapter.close()
         return
     server.close(now())
     adapter.turn()
-    await asyncio.sleep(GOODBYE)
+    deadline = now() + seconds(GOODBYE)
+    while not (server.closed or adapter.done.done()) and now() < deadline:
+        await asyncio.sleep(0.02)
     adapter.close()
 
 

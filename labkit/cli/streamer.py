@@ -44,7 +44,7 @@ def make_parser() -> argparse.ArgumentParser:
     )
     sub.add_argument("--proto", choices=["tcp", "udp", "rtp"], required=True)
     sub.add_argument("--host", default="127.0.0.1", help="address to bind (127.0.0.1)")
-    sub.add_argument("--port", type=int, default=5000, help="0 for any free one (5000)")
+    sub.add_argument("--port", type=common.port, default=5000, help="0 for any free one (5000)")
     sub.add_argument("--nodelay", action="store_true", help="TCP: switch Nagle's algorithm off")
     _add_source(sub)
     sub.add_argument("--loop", action="store_true", help="begin again when the source ends")
@@ -54,7 +54,7 @@ def make_parser() -> argparse.ArgumentParser:
     sub.add_argument(
         "--sdp", type=common.output_path, metavar="FILE", help="RTP: write the SDP here"
     )
-    sub.add_argument("--max-clients", type=int, default=64, metavar="N")
+    sub.add_argument("--max-clients", type=common.count, default=64, metavar="N")
     sub.add_argument(
         "--report-every", type=common.positive, default=5, metavar="S", help="RTCP (5)"
     )

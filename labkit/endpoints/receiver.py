@@ -6,16 +6,17 @@ then stretched or squeezed to the instant at which the next frame is due. What c
 unbroken stretch of sound, one `Heard` event for each turn.
 
 Any object with `push(packet, now)` and `pull(now) -> Packet | None` can be the jitter buffer; it
-is then asked once a frame, from the first packet on. Three more things are used where it has
+is then asked once a frame, from the first packet on. Four more things are used where it has
 them: `peek()` (the packet next in turn, for FEC), `holding` (this None means "wait", not "lost"),
-and `deadline()` (when the next frame is due).
+`deadline()` (when the next frame is due), and its length (0: at the end, nothing is left to play).
+What a buffer raises is not caught; what it must not return is a `BadInput` that names its class.
 
 This module knows neither the wire, nor the codec, nor the sound card.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 
 import numpy as np
 
@@ -26,7 +27,7 @@ from labkit.core.meters import RateMeter
 from labkit.core.session import Closed, Joined, Received
 from labkit.core.timescale import TimeScaler
 from labkit.endpoints.endpoint import Endpoint
-from labkit.words.errors import WireError
+from labkit.words.errors import BadInput, WireError
 from labkit.words.format import Samples
 from labkit.words.machine import Event
 from labkit.words.packet import Packet
@@ -107,6 +108,8 @@ class Receiver(Endpoint):
         self._decoder: Decoder | None = None
         self._concealer: Concealer | None = None
         self._scaler: TimeScaler | None = None
+        self._ask: Any = None
+        self._peek: Any = None
         self._unwrap_seq = Unwrapper(16)
         self._unwrap_timestamp = Unwrapper(32)
         self._next: int | None = None  # the next turn, of a buffer that does not tell
@@ -117,9 +120,13 @@ class Receiver(Endpoint):
         self._packet_ns = ms(20)
 
     def resume(self, session: Any) -> None:
-        """Go on with a new session after the old one broke: what was buffered is kept."""
+        """Go on with a new session after the old one broke: what was buffered is kept.
+
+        The turns that have passed since then are concealed, so time is not cut out of the sound.
+        """
         self.session = session
         self.closed = None
+        self.finished = False
         self._quiet_since = None
 
     # Reactions --------------------------------------------------------------------------------
@@ -175,20 +182,29 @@ class Receiver(Endpoint):
         if self._decoder is None or self.finished:
             return None
         due: int | None = self._ask() if self._ask else self._next
+        if due is None and self.closed is not None:
+            return self._quiet_since  # it never wants to be asked again: that was all
         return due
 
     def _work(self, now: int) -> None:
         due = self._due()
         while due is not None and due <= now:
-            self._turn(due)
+            if self.closed is not None and self._ask and self._ask() is None:
+                self._finish()
+                return
+            packet = self._turn(due)
             following = self._due()
-            if following == due:
-                return  # a buffer whose deadline does not move is asked again at the next tick
+            if following == due and packet is None:
+                self._complain(f"deadline() is still {due} after pull({due}) gave None", "move it")
             due = following
 
-    def _turn(self, now: int) -> None:
+    def _turn(self, now: int) -> Packet | None:
         assert self.buffer is not None
         packet = self.buffer.pull(now)
+        if not (packet is None or isinstance(packet, Packet)):
+            self._complain(
+                f"pull gave {packet!r:.60}", "return the packet that was pushed, or None"
+            )
         if self._next is not None:
             self._next += self._packet_ns
         if packet is not None:
@@ -197,6 +213,10 @@ class Receiver(Endpoint):
             self._fill(now)
         if self.closed is not None and packet is None:
             self._end(now)
+        return packet
+
+    def _complain(self, what: str, remedy: str) -> NoReturn:
+        raise BadInput(f"the jitter buffer {type(self.buffer).__name__}: {what}", remedy)
 
     def _play(self, packet: Packet, now: int) -> None:
         assert self._decoder is not None
@@ -245,6 +265,8 @@ class Receiver(Endpoint):
         if not self._fec or self._peek is None:
             return None
         following: Packet | None = self._peek()
+        if not (following is None or isinstance(following, Packet)):
+            self._complain(f"peek gave {following!r:.60}", "return the next packet, or None")
         assert self._last is not None
         if following is None or ahead16(following.seq, self._last.seq) != self._missing + 1:
             return None

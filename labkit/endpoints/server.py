@@ -2,7 +2,8 @@
 
 Each frame is encoded and packed once; every listener has a session of its own. Over datagrams a
 server is one machine: who a datagram comes from tells whose session it belongs to. Over streams
-each listener's `Sender` is driven by its own connection, and the server only speaks to all.
+each listener's `Sender` is driven by its own connection, and the server only speaks to all:
+`admit`, `dismiss`, `speak`, `speaks`, `close`.
 
 This module knows neither the wire nor the codec.
 """
@@ -54,14 +55,17 @@ class Server:
         return sender
 
     def dismiss(self, address: Address) -> None:
-        """Forget a listener; its last words are still sent."""
-        sender = self.clients.pop(address, None)
-        if sender is not None:
-            self._last_words += sender.transmits()
+        """Forget a listener."""
+        self.clients.pop(address, None)
 
     def listening(self) -> int:
         """How many listeners have joined."""
         return sum(c.session.ready for c in self.clients.values())
+
+    @property
+    def closed(self) -> bool:
+        """It was closed, and every listener knows or was given up."""
+        return self.closing and all(c.session.closed for c in self.clients.values())
 
     # Sound ------------------------------------------------------------------------------------
 
@@ -72,6 +76,21 @@ class Server:
     def push_audio(self, samples: Samples, now: int) -> None:
         """Take captured samples from a live source."""
         self._speak(self.voice.push_audio(samples, now), now)
+
+    def speak(self, now: int) -> None:
+        """Say what is due to everybody; some time after the last word, goodbye."""
+        due = self.voice.deadline()
+        if due is not None and due <= now:
+            self._speak(self.voice.tick(now), now)
+            if self.voice.finished:
+                self._closes = now + LINGER
+        if self._closes is not None and self._closes <= now:
+            self._closes = None
+            self.close(now)
+
+    def speaks(self) -> int | None:
+        """When `speak` has something to do."""
+        return earliest(self.voice.deadline(), self._closes)
 
     def _speak(self, packets: list[Packet], now: int) -> None:
         for sender in self.clients.values():
@@ -96,19 +115,12 @@ class Server:
         if sender is not None:
             sender.receive_datagram(data, source, now)
             if not known and not sender.joined:
-                self.dismiss(source)
+                self._let_go(source)
             self._collect(now)
 
     def tick(self, now: int) -> None:
-        """Speak what is due, and let every session do what is due."""
-        due = self.voice.deadline()
-        if due is not None and due <= now:
-            self._speak(self.voice.tick(now), now)
-            if self.voice.finished:
-                self._closes = now + LINGER
-        if self._closes is not None and self._closes <= now:
-            self._closes = None
-            self.close(now)
+        """Speak, and let every session do what is due."""
+        self.speak(now)
         for sender in self.clients.values():
             sender.tick(now)
         self._collect(now)
@@ -116,7 +128,7 @@ class Server:
     def deadline(self) -> int | None:
         """The first deadline of the voice and of every session."""
         clients = (c.deadline() for c in self.clients.values())
-        return earliest(self.voice.deadline(), self._closes, *clients)
+        return earliest(self.speaks(), *clients)
 
     def transmits(self) -> list[Datagram]:
         """What every session wants sent."""
@@ -138,4 +150,9 @@ class Server:
                     gone.append(address)
                 self._events.append(event)
         for address in gone:
-            self.dismiss(address)
+            self._let_go(address)
+
+    def _let_go(self, address: Address) -> None:
+        """Forget a listener; its last words are still sent."""
+        self._last_words += self.clients[address].transmits()
+        self.dismiss(address)

@@ -1,7 +1,8 @@
 """A `Server` on real TCP connections: one voice, a connection for each listener.
 
 Over UDP a server is one machine on one socket, and `open_udp` is all it needs. Over TCP somebody
-must accept connections and tick the voice that they share; that is all this does.
+must accept connections and let the voice that they share speak; that is all this does. Each
+listener's end is a machine on its own connection, with its own timer.
 """
 
 import asyncio
@@ -11,7 +12,7 @@ from typing import Any
 from labkit.core.session import Joined
 from labkit.endpoints.server import Server
 from labkit.live.clock import now
-from labkit.live.tcp import TcpConnection, serve_tcp
+from labkit.live.tcp import LINGER_S, TcpConnection, serve_tcp
 from labkit.words.machine import Event
 from labkit.words.units import NS_PER_S
 
@@ -29,6 +30,8 @@ class TcpBroadcast:
     def __init__(self, server: Server, on_event: Callable[[Event], None], nodelay: bool) -> None:
         self.server = server
         self.connections: list[TcpConnection] = []
+        self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        """Done when it is closed; raises what the voice, a session or `on_event` raised."""
         self._on_event = on_event
         self._nodelay = nodelay
         self._listener: asyncio.Server | None = None
@@ -52,24 +55,36 @@ class TcpBroadcast:
             connection.turn()
         if self._timer is not None:
             self._timer.cancel()
-        deadline = self.server.deadline()
-        if deadline is not None:
+        deadline = self.server.speaks()
+        if deadline is not None and not self.done.done():
             self._timer = asyncio.get_running_loop().call_at(deadline / NS_PER_S, self._speak)
 
     async def close(self) -> None:
-        """End every session in order, then stop listening."""
-        self.server.close(now())
-        self.turn()
-        if self._timer is not None:
-            self._timer.cancel()
+        """Stop listening, end every session in order, and cut off who does not take its end."""
         if self._listener is not None:
             self._listener.close()
-        if self.connections:
-            await asyncio.wait([c.done for c in self.connections], timeout=2)
+        self.server.close(now())
+        self.turn()
+        if not self.done.done():
+            self.done.set_result(None)
+        if self._timer is not None:
+            self._timer.cancel()
+        ends = [connection.done for connection in self.connections]
+        if ends:
+            await asyncio.wait(ends, timeout=LINGER_S)
+        for connection in list(self.connections):
+            connection.abort()
 
     def _speak(self) -> None:
-        self.server.tick(now())
-        self.turn()
+        try:
+            self.server.speak(now())
+            self.turn()
+        except Exception as error:  # noqa: BLE001 - whoever awaits `done` decides
+            self._fail(error)
+
+    def _fail(self, error: BaseException) -> None:
+        if not self.done.done():
+            self.done.set_exception(error)
 
     def _accept(self) -> asyncio.Protocol:
         self._count += 1
@@ -87,9 +102,11 @@ class TcpBroadcast:
         connection = TcpConnection(sender, report, nodelay=self._nodelay)
         self.connections.append(connection)
 
-        def forget(_: asyncio.Future[None]) -> None:
+        def forget(done: asyncio.Future[None]) -> None:
             self.connections.remove(connection)
             self.server.dismiss(name)
+            if (error := done.exception()) is not None:
+                self._fail(error)
 
         connection.done.add_done_callback(forget)
         return connection

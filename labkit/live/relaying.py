@@ -33,7 +33,7 @@ def both_directions(
 
 
 async def resolve(to: Address, kind: socket.SocketKind) -> Address:
-    """The numeric address of a server. `BadInput` when its name is unknown."""
+    """The numeric address of a server, IPv4 if it has one. `BadInput` when its name is unknown."""
     loop = asyncio.get_running_loop()
     try:
         found = await loop.getaddrinfo(*to, type=kind)
@@ -41,5 +41,7 @@ async def resolve(to: Address, kind: socket.SocketKind) -> Address:
         raise BadInput(
             f"there is no host {to[0]!r}: {error.strerror or error}", "an address such as 127.0.0.1"
         ) from error
-    host, port = found[0][4][:2]
+    # Where nobody answers, datagrams tell nothing; and 127.0.0.1 is where servers listen.
+    best = min(found, key=lambda one: one[0] != socket.AF_INET)
+    host, port = best[4][:2]
     return str(host), int(port)

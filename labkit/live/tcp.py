@@ -3,10 +3,13 @@
 Feed, send, report, ask for the deadline, wait: as in `labkit.live.udp`, for a wire that keeps
 order but no boundaries, that can be full (`pause_writing`) and that ends (`receive_eof`). The
 kernel and asyncio together hold at most `WRITE_BUFFER` bytes of ours beyond the socket's own
-buffer: what a slow reader does not take stays in the machine, which knows what may be dropped.
+buffer, and what the machine hands over at once: what a slow reader does not take stays in the
+machine, which knows what may be dropped.
 """
 
 import asyncio
+import contextlib
+import os
 import socket
 from collections.abc import Callable
 from typing import Any
@@ -20,6 +23,10 @@ from labkit.words.units import NS_PER_S, to_seconds
 
 WRITE_BUFFER = 16 * 1024
 """Bytes waiting in asyncio above which the machine is told that the wire is full."""
+CONNECT_S = 10.0
+"""Seconds that a server has to answer; the kernel alone would try for two minutes."""
+LINGER_S = 2.0
+"""Seconds that what is buffered has to leave after the end; a peer that never reads is cut off."""
 
 
 class TcpConnection(asyncio.Protocol):
@@ -34,7 +41,7 @@ class TcpConnection(asyncio.Protocol):
     ) -> None:
         self.machine = machine
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        """Done when the connection has ended, by whomever."""
+        """Done when the connection has ended; raises what the machine or `on_event` raised."""
         self._on_event = on_event
         self._nodelay = nodelay
         self._transport: asyncio.Transport | None = None
@@ -43,26 +50,37 @@ class TcpConnection(asyncio.Protocol):
         self._stopped = False
 
     def close(self) -> None:
-        """End the connection after what is buffered. Close the machine first."""
+        """Drive no more, and end the connection after what is buffered. Close the machine first."""
         self._stopped = True
         if self._timer is not None:
             self._timer.cancel()
+        self._end()
+
+    def abort(self) -> None:
+        """Drive no more, and drop what is buffered."""
+        self.close()
         if self._transport is not None:
+            self._transport.abort()
+
+    def _end(self) -> None:
+        if self._transport is not None and not self._transport.is_closing():
             self._transport.close()
+            asyncio.get_running_loop().call_later(LINGER_S, self._transport.abort)
 
     def turn(self) -> None:
         """After every call that changes the machine: steps 2 to 5.
 
         A machine outlives its connection: what a receiver has buffered is still to be played.
         """
-        assert self._transport is not None
+        if self._transport is None or self._stopped:
+            return
         for data in self.machine.transmits():  # 2. drain what it wants sent
             if not self._transport.is_closing():
                 self._transport.write(data)
         for event in self.machine.events():  # 3. drain what happened
             self._on_event(event)
         if getattr(self.machine, "wants_close", False):
-            self._transport.close()
+            self._end()
         deadline = None if self._stopped else self.machine.deadline()  # 4. ask when, arm one timer
         if deadline != self._armed:
             self._arm(deadline)
@@ -78,8 +96,19 @@ class TcpConnection(asyncio.Protocol):
 
     def _wake(self) -> None:
         self._armed = None
-        self.machine.tick(now())  # 1. feed
-        self.turn()
+        self._drive(self.machine.tick, now())  # 1. feed
+
+    def _drive(self, feed: Callable[..., None], *arguments: Any) -> None:
+        """Feed the machine and take the other steps; what is raised meanwhile is the end."""
+        if self._stopped:
+            return
+        try:
+            feed(*arguments)
+            self.turn()
+        except Exception as error:  # noqa: BLE001 - whoever awaits `done` decides
+            if not self.done.done():
+                self.done.set_exception(error)
+            self.close()
 
     # asyncio.Protocol -------------------------------------------------------------------------
 
@@ -88,18 +117,15 @@ class TcpConnection(asyncio.Protocol):
         self._transport = transport
         transport.set_write_buffer_limits(high=WRITE_BUFFER)
         no_delay(transport.get_extra_info("socket"), self._nodelay)
-        self.machine.tick(now())
-        self.turn()
+        self._drive(self.machine.tick, now())
 
     def data_received(self, data: bytes) -> None:
         """1. feed."""
-        self.machine.receive_data(data, now())
-        self.turn()
+        self._drive(self.machine.receive_data, data, now())
 
     def eof_received(self) -> bool:
         """1. feed the end. The transport closes itself when nothing is left to send."""
-        self.machine.receive_eof(now())
-        self.turn()
+        self._drive(self.machine.receive_eof, now())
         return False
 
     def pause_writing(self) -> None:
@@ -108,13 +134,11 @@ class TcpConnection(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         """There is room again."""
-        self.machine.resume_writing()
-        self.turn()
+        self._drive(self.machine.resume_writing)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The end, also when it came as a reset."""
-        self.machine.receive_eof(now())
-        self.turn()
+        self._drive(self.machine.receive_eof, now())
         if not self.done.done():
             self.done.set_result(None)
 
@@ -128,14 +152,27 @@ async def connect_tcp(
     nodelay: bool = True,
 ) -> TcpConnection:
     """Connect and run `machine`. `BadInput` when nobody answers."""
+    return await _connect(lambda: machine, host, port, on_event, nodelay)
+
+
+async def _connect(
+    make: Callable[[], StreamMachine],
+    host: str,
+    port: int,
+    on_event: Callable[[Event], None],
+    nodelay: bool,
+) -> TcpConnection:
+    """Connect, then make the machine: until there is a connection, it has nobody to speak to."""
     loop = asyncio.get_running_loop()
     try:
-        _, connection = await loop.create_connection(
-            lambda: TcpConnection(machine, on_event, nodelay=nodelay), host, port
-        )
-    except OSError as error:
+        async with asyncio.timeout(CONNECT_S):
+            _, connection = await loop.create_connection(
+                lambda: TcpConnection(make(), on_event, nodelay=nodelay), host, port
+            )
+    except OSError as error:  # a timeout is one too
+        why = error.strerror or str(error) or f"no answer for {CONNECT_S:g} s"
         raise BadInput(
-            f"cannot connect to TCP {host}:{port}: {error.strerror or error}",
+            f"cannot connect to TCP {host}:{port}: {why}",
             f"is the server running?  streamer serve --proto tcp --port {port}",
         ) from error
     return connection
@@ -150,15 +187,20 @@ async def connect_again(
     attempts: int,
     on_event: Callable[[Event], None] = lambda event: None,
 ) -> TcpConnection:
-    """Connect, and after each failure wait as `backoff` says; the last error after `attempts`."""
+    """Wait as `backoff` says, then connect; once more after each failure, `attempts` in all.
+
+    `make` is called when there is a connection. Say `backoff.reset()` when it turns out to be of
+    use, not before: a server that hangs up at once must not be asked again at once, for ever.
+    """
     while True:
-        try:
-            return await connect_tcp(make(), host, port, on_event=on_event)
-        except BadInput:
-            attempts -= 1
-            if attempts <= 0:
-                raise
-            await asyncio.sleep(to_seconds(backoff.next_delay()))
+        if backoff.failures >= attempts:
+            raise BadInput(
+                f"TCP {host}:{port} was not found again, {attempts} times tried",
+                f"is the server running?  streamer serve --proto tcp --port {port}",
+            )
+        await asyncio.sleep(to_seconds(backoff.next_delay()))
+        with contextlib.suppress(BadInput):
+            return await _connect(make, host, port, on_event, nodelay=True)
 
 
 async def serve_tcp(
@@ -174,7 +216,9 @@ async def serve_tcp(
             accept, host, port, reuse_address=True, family=socket.AF_UNSPEC
         )
     except OSError as error:
+        known = error.errno is not None and error.errno > 0  # below are errors of name resolution
+        why = os.strerror(error.errno or 0) if known else error.strerror or error
         raise BadInput(
-            f"cannot listen on TCP {host}:{port}: {error.strerror or error}",
+            f"cannot listen on TCP {host}:{port}: {why}",
             "another port, or --port 0 for any free one",
         ) from error

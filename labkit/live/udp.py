@@ -3,6 +3,9 @@
 The adapter does five things and nothing else: feed, send, report, ask for the deadline, wait. The
 numbers in the comments are those of `labkit.words.machine`. What the bytes mean, when to answer
 and what to give up on is the machine's affair.
+
+An event loop would log what a machine raises and go on without it. Here it ends the endpoint:
+await `done`, and it is raised where somebody waits.
 """
 
 import asyncio
@@ -25,7 +28,7 @@ class UdpEndpoint(asyncio.DatagramProtocol):
     def __init__(self, machine: DatagramMachine, on_event: Callable[[Event], None]) -> None:
         self.machine = machine
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        """Done when the socket is closed; holds the error of the network, if there was one."""
+        """Done when the socket is closed; raises what the machine or `on_event` raised."""
         self._on_event = on_event
         self._transport: asyncio.DatagramTransport | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -82,21 +85,28 @@ class UdpEndpoint(asyncio.DatagramProtocol):
 
     def _wake(self) -> None:
         self._armed = None
-        self.machine.tick(now())  # 1. feed
-        self.turn()
+        self._drive(self.machine.tick, now())  # 1. feed
+
+    def _drive(self, feed: Callable[..., None], *arguments: Any) -> None:
+        """Feed the machine and take the other steps; what is raised meanwhile is the end."""
+        try:
+            feed(*arguments)
+            self.turn()
+        except Exception as error:  # noqa: BLE001 - whoever awaits `done` decides
+            if not self.done.done():
+                self.done.set_exception(error)
+            self.close()
 
     # asyncio.DatagramProtocol -----------------------------------------------------------------
 
     def connection_made(self, transport: Any) -> None:
         """The socket is open: the machine may have something to say."""
         self._transport = transport
-        self.machine.tick(now())
-        self.turn()
+        self._drive(self.machine.tick, now())
 
     def datagram_received(self, data: bytes, addr: Any) -> None:
-        """1. feed."""
-        self.machine.receive_datagram(data, addr, now())
-        self.turn()
+        """1. feed. Of IPv6's four-part addresses the first two parts tell who it is."""
+        self._drive(self.machine.receive_datagram, data, addr[:2], now())
 
     def error_received(self, exc: Exception) -> None:
         """The kernel reports what ICMP said: to a machine, that is silence like any other."""
