@@ -17,6 +17,7 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from labkit.core.ringbuffer import RingBuffer
+from labkit.live.clock import now
 from labkit.words.errors import MissingCapability
 from labkit.words.format import Samples
 from labkit.words.units import seconds
@@ -192,7 +193,7 @@ class Speaker(_Stream):
     def _callback(self, out: Samples, _count: int, _times: object, status: object) -> None:
         if status:
             self.xruns += 1
-        self.ring.read_into(out)
+        self.ring.read_into(out, now())
 
 
 class Microphone(_Stream):
