@@ -35,12 +35,12 @@ class WindowedMinimum:
 
     __slots__ = ("_low", "_lows", "_span", "_until", "value")
 
-    PIECES = 10
+    PIECES: Final = 10
 
     def __init__(self, window: int = seconds(10)) -> None:
         self._span = window // self.PIECES
         self._lows: deque[int] = deque(maxlen=self.PIECES)
-        self._until = 0
+        self._until = -inf
         self._low = 0
         self.value = 0
         """The minimum. Zero before the first value."""
@@ -55,10 +55,9 @@ class WindowedMinimum:
 
     def _turn(self, value: int, now: int) -> None:
         """A tenth of the window is over: its minimum joins the others, the oldest is forgotten."""
-        if self._until:
-            self._lows.append(self._low)
+        self._lows.append(self._low)
         if now - self._until > self._span * self.PIECES:
-            self._lows.clear()
+            self._lows.clear()  # a long silence, or the very first value
         self._until = now + self._span
         self._low = value
         self.value = min(value, *self._lows) if self._lows else value

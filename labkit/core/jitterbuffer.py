@@ -23,6 +23,7 @@ The late policy, in full:
   played next and the line is redrawn through it. Otherwise the turns that passed are lost.
 - Timestamps that jump where sequence numbers do not are a **silence**. The buffer holds until the
   turn of the packet after it, and there the line is redrawn at once to where the policy wants it.
+  The marker bit says the same, but may be lost with its packet, so nothing depends on it.
 - In the midst of speech the line moves by a quarter of a frame each turn at most: frames of 20 ms
   follow each other in 15 to 25 ms and the receiver scales the sound in time.
 - A **duplicate** is counted and dropped. Of more than `capacity` packets the oldest is
@@ -52,8 +53,8 @@ class JitterBuffer:
     """Holds packets until their turn.
 
     `policy` draws the line; `frame` is the duration of one packet in nanoseconds; `capacity`
-    bounds the memory, in packets. With a `trace` it writes what it alone knows: LATE, DUPLICATE,
-    SKIPPED, and at each turn DEPTH and TARGET.
+    bounds the memory, in packets, and is two seconds of them unless said otherwise. With a `trace`
+    it writes what it alone knows: LATE, DUPLICATE, SKIPPED, and at each turn DEPTH and TARGET.
     """
 
     __slots__ = (
@@ -70,13 +71,13 @@ class JitterBuffer:
         *,
         frame: int = ms(20),
         clock_rate: int = 48_000,
-        capacity: int = 100,
+        capacity: int | None = None,
         trace: Trace | None = None,
     ) -> None:
         self.policy: DelayPolicy = policy if policy is not None else Adaptive()
         self.frame = frame
         self.clock_rate = clock_rate
-        self.capacity = capacity
+        self.capacity = seconds(2) // frame if capacity is None else capacity
         self.trace = trace
         self.holding = False
         """The last None meant: the stream has not moved. Otherwise: this frame is missing."""
