@@ -44,10 +44,10 @@ class UdpRelay:
     """Relays datagrams between many clients and one server. Made by `start`."""
 
     def __init__(
-        self, to: Address, profile: Profile, seed: int, max_clients: int, idle: int, reverse: bool
+        self, to: Address, profile: Profile, seed: int, max_clients: int, idle: int
     ) -> None:
         self.to = to
-        self.to_server, self.to_clients = both_directions(profile, seed, UDP_HEADERS, reverse)
+        self.to_server, self.to_clients = both_directions(profile, seed, UDP_HEADERS)
         self.clients: dict[Any, _Client] = {}
         self.refused = 0
         """Datagrams from new clients for whom there was no place."""
@@ -69,14 +69,13 @@ class UdpRelay:
         *,
         max_clients: int = MAX_CLIENTS,
         idle: int = IDLE,
-        reverse: bool = False,
     ) -> Self:
         """Bind `listen` (port 0: any free one) and relay to `to`. `BadInput` when busy.
 
-        `profile.up` is what happens on the way to the server; with `reverse`, on the way from it.
+        `profile.up` is what happens on the way to the server.
         """
         to = await resolve(to, socket.SOCK_DGRAM)
-        relay = cls(to, profile, seed, max_clients, idle, reverse)
+        relay = cls(to, profile, seed, max_clients, idle)
         loop = asyncio.get_running_loop()
         sock = udp_socket(*listen)
         transport, _ = await loop.create_datagram_endpoint(

@@ -19,9 +19,7 @@ MAX_CLIENTS: Final = 64
 """Clients at a time: an open port must not cost memory."""
 
 
-def both_directions(
-    profile: Profile, seed: int, headers: int, reverse: bool
-) -> tuple[Impairment, Impairment]:
+def both_directions(profile: Profile, seed: int, headers: int) -> tuple[Impairment, Impairment]:
     """What happens on the way to the server and on the way back, on a link that comes up now."""
     start = now()
     ways = []
@@ -29,7 +27,7 @@ def both_directions(
         delays = load_delays(spec.delay_trace) if spec.delay_trace else ()
         ways.append(Impairment(spec, f"{seed} {name}", delays, headers=headers, start=start))
     up, down = ways
-    return (down, up) if reverse else (up, down)
+    return up, down
 
 
 async def resolve(to: Address, kind: socket.SocketKind) -> Address:

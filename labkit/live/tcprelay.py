@@ -56,13 +56,10 @@ def lossless(spec: LinkSpec) -> LinkSpec:
 class TcpRelay:
     """Relays connections to one server. Made by `start`."""
 
-    def __init__(
-        self, to: Address, profile: Profile, seed: int, max_clients: int, reverse: bool
-    ) -> None:
+    def __init__(self, to: Address, profile: Profile, seed: int, max_clients: int) -> None:
         self.to = to
         self.profile = replace(profile, up=lossless(profile.up), down=lossless(profile.down))
         self.seed = seed
-        self.reverse = reverse
         self.refused = 0
         """Connections closed at once: no place for them, or no server behind."""
         self._max_clients = max_clients
@@ -78,14 +75,13 @@ class TcpRelay:
         seed: int = 0,
         *,
         max_clients: int = MAX_CLIENTS,
-        reverse: bool = False,
     ) -> Self:
         """Listen at `listen` (port 0: any free one) and relay to `to`. `BadInput` when busy.
 
-        `profile.up` is what happens on the way to the server; with `reverse`, on the way from it.
+        `profile.up` is what happens on the way to the server.
         """
         to = await resolve(to, socket.SOCK_STREAM)
-        relay = cls(to, profile, seed, max_clients, reverse)
+        relay = cls(to, profile, seed, max_clients)
         try:
             relay._server = await asyncio.start_server(relay._accept, *listen, limit=SEGMENT)
         except OSError as error:
@@ -144,7 +140,7 @@ class TcpRelay:
             return
         for end in (writer, far_writer):
             no_delay(end.get_extra_info("socket"))
-        forth, back = both_directions(self.profile, self.seed, TCP_HEADERS, self.reverse)
+        forth, back = both_directions(self.profile, self.seed, TCP_HEADERS)
         try:
             async with asyncio.TaskGroup() as tasks:
                 _pump(tasks, reader, far_writer, forth)

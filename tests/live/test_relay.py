@@ -88,24 +88,6 @@ def test_there_and_back_each_direction_has_its_delay():
     asyncio.run(main())
 
 
-def test_reversed_the_server_is_the_first_host():
-    """The words of `up`, and its dice, then hold for what comes from the server."""
-
-    async def main():
-        async with (
-            mailboxes(2, echo=1) as (client, server),
-            await relay_to(server, profile(LinkSpec(delay=ms(9))), reverse=True) as relay,
-        ):
-            client.send(b"hello", relay.address)
-            _, _, passed = await server.mail.get()
-            _, _, came = await client.mail.get()
-            assert came - passed >= ms(9)
-            assert relay.to_clients.push(b"", now())[0][0] > now() + ms(5)
-            assert relay.to_server.push(b"", now())[0][0] <= now()
-
-    asyncio.run(main())
-
-
 def test_the_relay_decides_as_the_simulation_does():
     """The same profile and seed lose the same packets, one after another."""
     spec = LinkSpec(loss=0.3, delay=ms(1))
