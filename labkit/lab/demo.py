@@ -7,6 +7,7 @@ every packet, is the whole course in ten seconds.
 
 import asyncio
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from labkit.codec.opus import Opus
@@ -14,12 +15,13 @@ from labkit.core.naive import NaiveBuffer
 from labkit.lab.call import Call
 from labkit.lab.result import Result
 from labkit.lab.show import timelines
-from labkit.lab.sources import converted, speech, tone, wav
+from labkit.lab.sources import Clip, converted, speech, tone, wav
 
 
 def calls(link: str, source: str, bitrate: int, seed: int) -> tuple[Call, Call]:
     """The naive and the good call over the same network with the same dice."""
-    clip = {"speech": speech, "tone": tone}.get(source, lambda: wav(source))()
+    known: dict[str, Callable[[], Clip]] = {"speech": speech, "tone": tone}
+    clip = known.get(source, lambda: wav(source))()
     clip = converted(clip, 48_000, 1)
     naive = Call(
         clip,

@@ -7,7 +7,7 @@ fate of packets from `labkit.core.timeline`; here they are put side by side.
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -176,7 +176,7 @@ mouth to ear {self.delay_ms:.0f} ms
 
     def listen(self) -> Player:
         """What was said, and what was heard."""
-        return listen({"said": self.reference, self.name: self.audio}, self.codec.sample_rate)
+        return listen(self)
 
     def save_wav(self, path: str | Path) -> Path:
         """Write what was heard."""
@@ -184,15 +184,18 @@ mouth to ear {self.delay_ms:.0f} ms
             out.write(self.audio)
         return Path(path)
 
-    def save_pcapng(self, path: str | Path) -> Path:
-        """Write every datagram of a captured call, with its fate as a comment."""
+    def save_pcapng(self, path: str | Path, at: Literal["sent", "arrived"] = "sent") -> Path:
+        """Write every datagram of a captured call, as seen at the sender or at the receiver.
+
+        At the sender lost packets are there too, with their fate as a comment.
+        """
         if not isinstance(self.tap, Tap):
             raise BadInput(
                 "this call was not captured",
                 "simulate(capture=True); a live call is captured with tshark",
             )
         with Path(path).open("wb") as file:
-            self.tap.write_pcapng(file)
+            self.tap.write_pcapng(file, at)
         return Path(path)
 
     def save(self, folder: str | Path) -> Path:

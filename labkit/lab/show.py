@@ -8,16 +8,18 @@ is late, vermilion is lost, green is recovered.
 This module computes nothing: figures come from `labkit.core.timeline` and `labkit.core.quality`.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 
 from labkit.core.timeline import NEVER, Fate, Timeline
 from labkit.words.units import NS_PER_MS, NS_PER_S
@@ -25,8 +27,8 @@ from labkit.words.units import NS_PER_MS, NS_PER_S
 if TYPE_CHECKING:
     from labkit.lab.result import Result
 
-PLAYED, LATE, LOST, RECOVERED, LINE, GREY = (
-    "#0072B2", "#E69F00", "#D55E00", "#009E73", "#333333", "#8A8A8A",
+PLAYED, LATE, LOST, RECOVERED, LINE, GREY, WAITING = (
+    "#0072B2", "#E69F00", "#D55E00", "#009E73", "#333333", "#8A8A8A", "#C7DCEA",
 )  # fmt: skip
 
 STYLE: Any = {
@@ -166,25 +168,108 @@ def histogram(
     return Picture(figure, f"Histogram of {label}; " + "; ".join(words))
 
 
-def frontier(
-    points: dict[str, Sequence[tuple[float, float]]], ylabel: str = "frames missing (%)"
-) -> Picture:
-    """What a buffer costs against what it saves: delay in ms to the right, loss upward."""
+Point = tuple[float, float]
+Points: TypeAlias = "Sequence[Point | Result] | Mapping[Any, Point | Result]"
+
+
+def frontier(points: Mapping[str, Points], ylabel: str = "frames not heard (%)") -> Picture:
+    """What a buffer costs against what it saves: delay in ms to the right, loss upward.
+
+    Points are pairs, or calls. With a mapping its keys stand beside them. One point is a star,
+    several are a line.
+    """
     colours = (PLAYED, LATE, RECOVERED, LOST, LINE)
     with canvas(height=3.8) as (figure, rows):
         axes = rows[0]
-        for (name, line), colour in zip(points.items(), colours, strict=False):
-            x, y = zip(*sorted(line), strict=True)
-            axes.plot(
-                x,
-                y,
-                "o-" if len(x) > 1 else "*",
-                ms=5 if len(x) > 1 else 14,
-                color=colour,
-                label=name,
-            )
+        for (name, given), colour in zip(points.items(), colours, strict=False):
+            _draw_frontier(axes, name, given, colour)
         axes.set_xlabel("mouth-to-ear delay (ms)")
         axes.set_ylabel(ylabel)
         axes.set_ylim(bottom=0)
+        axes.margins(x=0.06)
         axes.legend()
     return Picture(figure, f"{ylabel} against delay for {', '.join(points)}")
+
+
+def _draw_frontier(axes: Axes, name: str, given: Any, colour: str) -> None:
+    keys = list(given) if isinstance(given, Mapping) else [""] * len(given)
+    pairs = [_point(p) for p in (given.values() if isinstance(given, Mapping) else given)]
+    single = len(pairs) == 1
+    marker, size = ("*", 15) if single else ("o-", 5)
+    line = sorted(pairs)
+    axes.plot(
+        [x for x, _ in line],
+        [y for _, y in line],
+        marker,
+        ms=size,
+        color=colour,
+        label=name,
+        zorder=4 if single else 2,
+        clip_on=False,
+    )
+    for key, pair in zip(keys, pairs, strict=True):
+        axes.annotate(str(key), pair, (5, 5), textcoords="offset points", fontsize=8, color=colour)
+
+
+def _point(point: Any) -> Point:
+    if isinstance(point, tuple):
+        return point
+    return point.delay_ms, 100 * point.unheard
+
+
+def journeys(result: "Result", first: int = 0, count: int = 12) -> Picture:
+    """Some packets of a call, one a row: spoken, on the way, waiting, played; or what befell them.
+
+    The middle of the bars is ragged, their right end is not: that is what the buffer is for.
+    """
+    timeline = result.timeline
+    chosen = range(first, min(first + count, len(timeline)))
+    zero = int(timeline.captured[chosen[0]])
+    with canvas(height=0.27 * len(chosen) + 1.2) as (figure, rows):
+        axes = rows[0]
+        for row, index in enumerate(chosen):
+            _draw_journey(axes, timeline, index, row, zero)
+        kinds = ((LINE, "spoken"), (PLAYED, "on the way"), (WAITING, "waits for its turn"))
+        handles: list[Any] = [Patch(color=colour, label=label) for colour, label in kinds]
+        handles.append(Line2D([], [], marker="|", ls="", ms=11, mew=2, color=LINE, label="played"))
+        figure.legend(handles=handles, loc="outside lower center", ncols=4)
+        axes.set_yticks(range(len(chosen)), [f"packet {i}" for i in chosen])
+        axes.set_ylim(len(chosen) - 0.4, -0.6)
+        axes.grid(visible=False, axis="y")
+        axes.margins(x=0.02)
+        axes.set_xlabel(f"ms since packet {first} began to be spoken")
+        axes.set_title(result.title)
+    return Picture(figure, "; ".join(f"{i}: {_befell(timeline, i)}" for i in chosen))
+
+
+def _draw_journey(axes: Axes, timeline: Timeline, index: int, row: int, zero: int) -> None:
+    moments = (timeline.captured, timeline.sent, timeline.arrived, timeline.played)
+    spoken, sent, arrived, played = (
+        (int(m[index]) - zero) / NS_PER_MS if m[index] != NEVER else None for m in moments
+    )
+    assert spoken is not None
+    assert sent is not None
+    axes.barh(row, sent - spoken, 0.5, spoken, color=LINE)
+    end, words = sent, ""
+    if arrived is not None:
+        axes.barh(row, arrived - sent, 0.5, sent, color=PLAYED)
+        end = arrived
+    if arrived is not None and played is not None:
+        axes.barh(row, played - arrived, 0.5, arrived, color=WAITING)
+        axes.plot(played, row, "|", color=LINE, ms=13, mew=2)
+        return
+    colour = LOST if arrived is None else LATE
+    axes.plot(end, row, "x" if arrived is None else "^", color=colour, ms=7, mew=2)
+    words = _befell(timeline, index)
+    axes.annotate(
+        words, (end, row), (9, 0), textcoords="offset points", va="center", fontsize=9, color=LINE
+    )
+
+
+def _befell(timeline: Timeline, index: int) -> str:
+    """What became of one packet, in words."""
+    fate = timeline.fate[index]
+    if fate == Fate.PLAYED:
+        return "played"
+    how = {0: "", 1: ", recovered by FEC", 2: ", concealed"}[int(timeline.concealed[index])]
+    return ("lost" if fate == Fate.LOST else "came, not played") + how

@@ -15,9 +15,13 @@ from labkit.resources import speech_path
 __all__ = ["Clip", "converted", "speech", "tone", "wav"]
 
 
-def speech() -> Clip:
-    """The spoken sample: 48 kHz, one channel, a quarter of a minute, made by a synthesiser."""
-    return wav(speech_path())
+def speech(until: float | None = None) -> Clip:
+    """The spoken sample: 48 kHz, one channel, a quarter of a minute, made by a synthesiser.
+
+    `until` cuts it off after so many seconds; the first sentence is over at 3.3, the second at 7.5.
+    """
+    whole = wav(speech_path())
+    return whole if until is None else Clip(whole.samples[: round(until * whole.sample_rate)])
 
 
 def wav(path: str | Path) -> Clip:

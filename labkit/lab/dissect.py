@@ -1,0 +1,221 @@
+"""Look into packets: with our eyes, with Wireshark's, and both side by side.
+
+    anatomy(data)                     the header of a datagram, drawn as its RFC draws it
+    voice_datagrams(result)           the RTP datagrams of a captured call, in order of arrival
+    packets("call.pcapng", 3)         the first three, dissected by Wireshark (through pyshark)
+    tshark_streams("call.pcapng")     what Wireshark counts: packets, loss, jitter
+    our_streams(result)               the same, counted by us
+
+Wireshark's dissectors are the judge that we did not write. Where tshark is not installed these
+functions raise `MissingCapability`, whose message says what to do.
+
+This module parses nothing itself: `labkit.wire` does, and tshark.
+"""
+
+import asyncio
+import re
+import shutil
+import subprocess
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from matplotlib.patches import Rectangle
+
+from labkit.core.meters import JitterMeter, StreamStats
+from labkit.lab.call import BOB
+from labkit.lab.doctor.remedies import this_system
+from labkit.lab.show import LINE, Picture, canvas
+from labkit.sim.tap import Crossing, Tap
+from labkit.wire import rtp
+from labkit.words.errors import BadInput, MissingCapability
+from labkit.words.units import to_ms
+
+if TYPE_CHECKING:
+    from labkit.lab.result import Result
+
+PORT: Final = BOB[1]
+"""Where the listener of a `Call` in virtual time receives."""
+
+RTP_FIELDS: Final = (
+    ("V", 2), ("P", 1), ("X", 1), ("CC", 4), ("M", 1), ("PT", 7), ("sequence number", 16),
+    ("timestamp", 32),
+    ("synchronisation source (SSRC)", 32),
+)  # fmt: skip
+"""RFC 3550 section 5.1: names and bits, in the order of the wire."""
+
+PASTELS: Final = ("#CFE3F1", "#FBE3BF", "#D5EEDF", "#F6D3C4", "#E6E0F2", "#E8E8E8")
+
+
+# With our eyes -------------------------------------------------------------------------------
+
+
+def anatomy(data: bytes, fields: Sequence[tuple[str, int]] = RTP_FIELDS) -> Picture:
+    """A header bit by bit, 32 to a row: each field with its value, and the bytes it is made of."""
+    bits = sum(width for _, width in fields)
+    if len(data) * 8 < bits:
+        raise BadInput(f"{len(data)} bytes are no header of {bits // 8}", "a whole datagram")
+    number = int.from_bytes(data[: bits // 8])
+    rows = -(-bits // 32) + 1
+    with canvas(height=0.62 * rows + 0.3) as (figure, all_axes):
+        axes = all_axes[0]
+        at = 0
+        for index, (name, width) in enumerate(fields):
+            value = number >> (bits - at - width) & ((1 << width) - 1)
+            _draw_field(axes, at, width, f"{name}\n{_value(value, width)}", index)
+            at += width
+        rest = data[bits // 8 :]
+        text = f"payload: {len(rest)} bytes\n{rest[:12].hex(' ')}{' …' if len(rest) > 12 else ''}"
+        _draw_field(axes, at, 32, text, len(fields))
+        _draw_ruler(axes, rows)
+    words = ", ".join(name for name, _ in fields)
+    return Picture(figure, f"A header of {bits // 8} bytes: {words}; then {len(rest)} bytes")
+
+
+def _value(value: int, width: int) -> str:
+    if width < 16:
+        return str(value)
+    digits = f"{value:0{width // 4}x}"
+    return f"{value}  =  {' '.join(digits[i : i + 2] for i in range(0, len(digits), 2))}"
+
+
+def _draw_field(axes: Any, at: int, width: int, text: str, index: int) -> None:
+    row, column = divmod(at, 32)
+    box = Rectangle(
+        (column, -row - 1),
+        width,
+        1,
+        facecolor=PASTELS[index % len(PASTELS)],
+        edgecolor=LINE,
+        lw=0.8,
+    )
+    axes.add_patch(box)
+    small = 8 if width < 4 else 9.5
+    axes.text(column + width / 2, -row - 0.5, text, ha="center", va="center", fontsize=small)
+
+
+def _draw_ruler(axes: Any, rows: int) -> None:
+    axes.set_xlim(-0.1, 32.1)
+    axes.set_ylim(-rows - 0.1, 0.1)
+    axes.set_xticks([0, 8, 16, 24, 32])
+    axes.xaxis.tick_top()
+    axes.tick_params(length=0, labelsize=8)
+    axes.set_yticks([])
+    axes.grid(visible=False)
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+
+
+def voice_datagrams(result: "Result") -> list[bytes]:
+    """The RTP datagrams that arrived in a call made with `simulate(capture=True)`."""
+    return [crossing.data for crossing in _arrived(result)]
+
+
+def _arrived(result: "Result") -> list[Crossing]:
+    """RTP and RTCP share a port; the second byte tells them apart (RFC 5761 section 4)."""
+    if not isinstance(result.tap, Tap):
+        raise BadInput("this call was not captured", "simulate(capture=True)")
+    to_bob = [c for c in result.tap.arrived if c.destination == BOB]
+    return [c for c in to_bob if not 192 <= c.data[1] <= 223]
+
+
+# With Wireshark's ----------------------------------------------------------------------------
+
+
+def packets(path: str | Path, count: int = 10, port: int = PORT) -> list[Any]:
+    """The first RTP packets of a capture as pyshark has them: `packets(path)[0].rtp.seq`.
+
+    pyshark runs an event loop of its own, and a notebook has one already: so it gets a thread.
+    """
+    _need_tshark()
+    found: list[Any] = []
+    failed: list[Exception] = []
+    thread = threading.Thread(target=_read, args=(path, count, port, found, failed), daemon=True)
+    thread.start()
+    thread.join()
+    if failed:
+        raise failed[0]
+    return found
+
+
+def _read(
+    path: str | Path, count: int, port: int, found: list[Any], failed: list[Exception]
+) -> None:
+    import pyshark
+
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    capture = pyshark.FileCapture(
+        str(path),
+        display_filter="rtp",
+        decode_as={f"udp.port=={port}": "rtp"},
+        custom_parameters=["-c", str(10 * count + 50)],  # all of it would be slow
+        eventloop=loop,  # without it pyshark asks for a child watcher, which Python 3.14 lacks
+    )
+    try:
+        # To the end, for a tshark that is killed leaves pipes open.
+        found += list(capture)[:count]
+    except Exception as error:  # noqa: BLE001  to be raised where somebody sees it
+        failed.append(error)
+    finally:
+        capture.close()
+        loop.close()
+
+
+class Streams(NamedTuple):
+    """One RTP stream as somebody counted it."""
+
+    counted_by: str
+    packets: int
+    lost: int
+    jitter_mean_ms: float
+    jitter_max_ms: float
+
+    def __str__(self) -> str:
+        return (
+            f"{self.counted_by:>8}: {self.packets} packets, {self.lost} lost, "
+            f"jitter {self.jitter_mean_ms:.3f} ms on average, {self.jitter_max_ms:.3f} at most"
+        )
+
+
+ROW: Final = re.compile(r"0x[0-9A-Fa-f]{8}\s.*?(\d+)\s+(-?\d+)\s+\(-?[\d.]+%\)\s+([-\d.\s]+)")
+"""SSRC, payload name, packets, lost, then columns of milliseconds."""
+
+
+def tshark_streams(path: str | Path, port: int = PORT) -> Streams:
+    """The first stream in `tshark -z rtp,streams`, which is Wireshark's Telephony > RTP Streams.
+
+    tshark knows the clock rate of static payload types only (RFC 3551): of others it cannot know
+    the jitter, unless the capture holds the SDP, and says 0.
+    """
+    command = [_need_tshark(), "-r", str(path), "-d", f"udp.port=={port},rtp"]
+    command += ["-q", "-z", "rtp,streams"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+    row = ROW.search(done.stdout)
+    if row is None:
+        raise BadInput(f"tshark finds no RTP on port {port} of {path}", done.stderr.strip())
+    times = [float(number) for number in row[3].split()]
+    # Least, mean, greatest delta; then jitter. Before version 4 there were three columns.
+    mean, most = times[4:6] if len(times) >= 6 else (times[2], times[1])
+    return Streams("tshark", int(row[1]), int(row[2]), mean, most)
+
+
+def our_streams(result: "Result") -> Streams:
+    """The same figures by `labkit.core.meters`, from the datagrams that arrived."""
+    stats, jitter = StreamStats(), JitterMeter(result.codec.format.clock_rate)
+    jitters = []
+    for crossing in _arrived(result):
+        packet = rtp.unpack(crossing.data)
+        stats.add(packet.seq)
+        jitter.add(packet.timestamp, crossing.now)
+        jitters.append(to_ms(jitter.jitter))
+    later = jitters[1:] or [0.0]  # a first packet has no jitter
+    return Streams("labkit", stats.received, stats.lost, sum(later) / len(later), max(later))
+
+
+def _need_tshark() -> str:
+    found = shutil.which("tshark")
+    if found is None:
+        raise MissingCapability("tshark is not installed", this_system().install("tshark"))
+    return found
