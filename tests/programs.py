@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from types import TracebackType
@@ -23,9 +23,11 @@ BIN = Path(sys.executable).parent
 
 
 class Program:
-    """A running program whose output, both kinds, can be waited for."""
+    """A running program whose output, both kinds, can be waited for. `env`: instead of ours."""
 
-    def __init__(self, command: Sequence[object], **options: Any) -> None:
+    def __init__(
+        self, command: Sequence[object], env: Mapping[str, str] = os.environ, **options: Any
+    ) -> None:
         words = [str(word) for word in command]
         if (BIN / words[0]).exists():  # `streamer`, `receiver`, `labkit` of this environment
             words[0] = str(BIN / words[0])
@@ -37,7 +39,8 @@ class Program:
             stderr=subprocess.STDOUT,
             text=True,
             errors="replace",
-            **({"env": os.environ | {"PYTHONUNBUFFERED": "1"}} | options),
+            env={**env, "PYTHONUNBUFFERED": "1"},
+            **options,
         )
         self.pid = self.process.pid
         self.lines: list[str] = []

@@ -25,7 +25,7 @@ from labkit.live.tcp import TcpConnection, connect_again, connect_tcp
 from labkit.live.udp import open_udp
 from labkit.live.wav import WavWriter
 from labkit.wire import sdp
-from labkit.words.errors import BadInput
+from labkit.words.errors import BadInput, WireError
 from labkit.words.machine import Event
 from labkit.words.packet import Packet
 from labkit.words.units import ms, seconds, to_ms, to_seconds
@@ -252,8 +252,7 @@ async def _follow_udp(
     if options.addr and ":" in options.addr[0]:
         host = "::"
     if options.sdp:
-        listener.description = _read(options.sdp)
-        described = sdp.parse(listener.description)
+        listener.description, described = _read_sdp(options.sdp)
         host, port, rtcp_port = described.host, described.port, described.rtcp_port
     endpoint = await open_udp(listener.receiver, host=host, port=port, on_event=listener.take)
     try:
@@ -269,11 +268,12 @@ async def _follow_udp(
         endpoint.close()
 
 
-def _read(path: str) -> str:
+def _read_sdp(path: str) -> tuple[str, sdp.SessionDescription]:
     try:
-        return Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        why = getattr(error, "strerror", None) or "that is not text"
+        text = Path(path).read_text(encoding="utf-8")
+        return text, sdp.parse(text)
+    except (OSError, UnicodeDecodeError, WireError) as error:
+        why = error.strerror if isinstance(error, OSError) else error
         raise BadInput(f"cannot read {path}: {why}", "streamer serve … --sdp FILE") from error
 
 

@@ -170,9 +170,8 @@ async def _connect(
                 lambda: TcpConnection(make(), on_event, nodelay=nodelay), host, port
             )
     except OSError as error:  # a timeout is one too
-        why = error.strerror or str(error) or f"no answer for {CONNECT_S:g} s"
         raise BadInput(
-            f"cannot connect to TCP {host}:{port}: {why}",
+            f"cannot connect to TCP {host}:{port}: {_why(error)}",
             f"is the server running?  streamer serve --proto tcp --port {port}",
         ) from error
     return connection
@@ -216,9 +215,16 @@ async def serve_tcp(
             accept, host, port, reuse_address=True, family=socket.AF_UNSPEC
         )
     except OSError as error:
-        known = error.errno is not None and error.errno > 0  # below are errors of name resolution
-        why = os.strerror(error.errno or 0) if known else error.strerror or error
         raise BadInput(
-            f"cannot listen on TCP {host}:{port}: {why}",
+            f"cannot listen on TCP {host}:{port}: {_why(error)}",
             "another port, or --port 0 for any free one",
         ) from error
+
+
+def _why(error: OSError) -> str:
+    """What the system says; asyncio puts words of its own in place of it."""
+    if isinstance(error, TimeoutError):
+        return f"no answer for {CONNECT_S:g} s"
+    if isinstance(error, socket.gaierror) or error.errno is None:
+        return error.strerror or str(error)
+    return os.strerror(error.errno)

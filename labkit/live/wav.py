@@ -176,11 +176,15 @@ class WavWriter:
         self._unflushed = 0
         try:
             self._file = self.path.open("wb")
+            try:
+                self.flush()
+            except OSError:  # a full disk shows only now
+                self._file.close()
+                raise
         except OSError as error:
             raise BadInput(
                 f"cannot write {path}: {error.strerror}", "another folder, one that exists"
             ) from error
-        self.flush()
 
     def __enter__(self) -> Self:
         return self
