@@ -16,11 +16,11 @@ import sys
 import time
 from typing import Any
 
-import gi
+import gi  # type: ignore[import-not-found]
 
 gi.require_version("Gst", "1.0")
 gi.require_version("GstCheck", "1.0")
-from gi.repository import Gst, GstCheck  # noqa: E402
+from gi.repository import Gst, GstCheck  # type: ignore[import-not-found]  # noqa: E402
 
 CAPS = "application/x-rtp,media=audio,clock-rate=48000,encoding-name=OPUS,payload=111"
 SETTLE = 0.0005

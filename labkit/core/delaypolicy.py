@@ -161,8 +161,7 @@ class Adaptive:
         self._recent = max(self._highs)
         self._base.add(self._lowest, now)
         self._limit = self._base.value + self.most
-        line = self._recent + self.margin
-        self._line = line if line <= self._limit else self._limit
+        self._line = min(self._recent + self.margin, self._limit)
         self._highest = self._lowest = self._last
         self._until = now + self.PIECE
 
