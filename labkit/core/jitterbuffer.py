@@ -100,7 +100,7 @@ class JitterBuffer:
         self.skipped = 0
         """Packets that were here in time and were dropped to catch up."""
         self._slots: dict[int, Packet] = {}  # by unwrapped sequence number
-        self._missed: dict[int, None] = {}  # turns lost of late: late is not duplicate
+        self._missed: dict[int, None] = {}  # turns lost lately: late is told from twice
         self._stray: tuple[Packet, int] | None = None  # and when it came
         self._frame_ticks = (frame * clock_rate + NS_PER_S // 2) // NS_PER_S
         # The newest packet: unwrapped, as it was sent, and its media time on our clock.
@@ -182,27 +182,32 @@ class JitterBuffer:
     def _settle(self, seq: int, packet: Packet, now: int) -> bool:
         """A packet came when its turn may have passed: say whether it is played."""
         assert self._due is not None
-        if seq < self._next and self._begun:
+        if seq < self._next:
+            if not self._begun:
+                self._begin_earlier(seq, packet, now)
+                return True
             self._missed.pop(seq, None)
             return False
-        if seq < self._next:  # reordered at the very start: the stream begins with this one
-            self._next, self._timestamp = seq, packet.timestamp
-            self._line = max(self.policy.target(), self._transit)
-            self._due = now - self._transit + self._line
-            return True
-        ahead = now - self._transit - (self._due - self._line)  # of the running turn
-        if ahead >= 0:
-            self._pass_over(seq - ahead // self.frame)
-        elif self._transit <= self.policy.target():
-            self._pass_over(seq)
-            self._timestamp = packet.timestamp
-            self._line -= ahead
-        else:
+        # Nothing was here for some turns. How far is this packet ahead of the turn that is next?
+        ahead = now - self._transit - (self._due - self._line)
+        if ahead < 0 and self._transit > self.policy.target():
             self._pass_over(seq + 1)
             self._missed.pop(seq)
             return False
+        if ahead < 0:  # behind it, but in time for the policy: the line is redrawn through it
+            self._pass_over(seq)
+            self._timestamp = packet.timestamp
+            self._line -= ahead
+        else:  # what was between it and the last one is lost, or was silence
+            self._pass_over(seq - ahead // self.frame)
         self._stalled = False
         return True
+
+    def _begin_earlier(self, seq: int, packet: Packet, now: int) -> None:
+        """Reordered at the very start, before anything was played: the stream begins with it."""
+        self._next, self._timestamp = seq, packet.timestamp
+        self._line = max(self.policy.target(), self._transit)
+        self._due = now - self._transit + self._line
 
     def _pass_over(self, until: int) -> None:
         """The turns before `until` have passed without their packets."""
@@ -222,9 +227,12 @@ class JitterBuffer:
         self._next = oldest + 1
         self._timestamp += turns * self._frame_ticks
         self._line -= turns * self.frame
+        self._count_skipped(oldest, now)
+
+    def _count_skipped(self, seq: int, now: int) -> None:
         self.skipped += 1
         if self.trace is not None:
-            self.trace.add((now, Did.SKIPPED, oldest, 0))
+            self.trace.add((now, Did.SKIPPED, seq, 0))
 
     # Restarts ---------------------------------------------------------------------------------
 
@@ -247,9 +255,8 @@ class JitterBuffer:
         self._slots.clear()
         self._missed.clear()
         self._stray = None
-        self._newest += ahead16(packet.seq, self._newest_seq)
-        if self._due is None:
-            self._newest = packet.seq
+        first = self._due is None
+        self._newest = packet.seq if first else self._newest + ahead16(packet.seq, self._newest_seq)
         self._newest_seq, self._newest_timestamp = packet.seq, packet.timestamp
         self._newest_media = now - self._transit
         self._ssrc = packet.ssrc
@@ -337,7 +344,7 @@ class JitterBuffer:
         while now - self._due >= self.frame:
             if self.pull(self._due) is not None:
                 self.played -= 1
-                self.skipped += 1
+                self._count_skipped(self._next - 1, now)
         return self._due
 
     def _note(self, now: int) -> None:
