@@ -5,6 +5,7 @@ A test waits for a line that the program prints, never for time to pass.
 
 import os
 import re
+import shlex
 import signal
 import socket
 import subprocess
@@ -26,9 +27,10 @@ class Program:
     """A running program whose output, both kinds, can be waited for. `env`: instead of ours."""
 
     def __init__(
-        self, command: Sequence[object], env: Mapping[str, str] = os.environ, **options: Any
+        self, command: str | Sequence[object], env: Mapping[str, str] = os.environ, **options: Any
     ) -> None:
-        words = [str(word) for word in command]
+        split = shlex.split(command) if isinstance(command, str) else command
+        words = [str(word) for word in split]
         if (BIN / words[0]).exists():  # `streamer`, `receiver`, `labkit` of this environment
             words[0] = str(BIN / words[0])
         self.command = " ".join(words)
@@ -36,11 +38,10 @@ class Program:
             words,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
             text=True,
             errors="replace",
             env={**env, "PYTHONUNBUFFERED": "1"},
-            **options,
+            **({"stderr": subprocess.STDOUT} | options),
         )
         self.pid = self.process.pid
         self.lines: list[str] = []
@@ -109,6 +110,22 @@ def run(*command: object, **options: Any) -> Program:
     with Program(command, **options) as program:
         program.finish()
     return program
+
+
+def serving(proto: str, source: object, *more: object) -> Program:
+    """A streamer on a port of its own choice."""
+    return Program(["streamer", "serve", "--proto", proto, "--port", 0, "--source", source, *more])
+
+
+def address_of(server: Program) -> str:
+    """host:port, as soon as it listens."""
+    return server.wait_for(r"--addr (\S+)")[1]
+
+
+def listening(proto: str, address: str, out: object, *more: object, **options: Any) -> Program:
+    """A receiver that writes what it hears, and needs no sound card."""
+    where = ("--addr", address, "--no-sound", "--out", out)
+    return Program(["receiver", "connect", "--proto", proto, *where, *more], **options)
 
 
 def free_port(kind: socket.SocketKind = socket.SOCK_DGRAM) -> int:

@@ -79,6 +79,9 @@ async def connect(options: argparse.Namespace, stop: asyncio.Event) -> int:
         stack.callback(listener.status.end)
         if options.seconds:
             asyncio.get_running_loop().call_later(options.seconds, listener.done.set)
+        if options.addr:
+            host, port = options.addr
+            listener.status.say(f"asking {host}:{port} for the stream")
         follow = _follow_tcp if options.proto == "tcp" else _follow_udp
         await follow(options, listener, stop)
         listener.status.say(listener.summary())

@@ -268,7 +268,7 @@ def test_without_libopus():
 
 def test_a_receiver_without_libopus(quiet):
     """It learns which codec it needs with the first packet; the error is the same."""
-    with Program("streamer serve --proto udp --port 0 --source tone".split()) as server:
+    with Program("streamer serve --proto udp --port 0 --source tone") as server:
         address = server.wait_for(r"--addr (\S+)")[1]
         words = ("receiver", "connect", "--proto", "udp", "--addr", address, *quiet)
         program = run(*words, env=os.environ | {"LABKIT_LIBOPUS": "none"})
