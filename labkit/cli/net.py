@@ -83,16 +83,13 @@ def tc(options: argparse.Namespace) -> int:
 
 def _tc_lines(spec: Any, device: str) -> list[str]:
     """One command, or for a link that changes one for each moment."""
-    from labkit.words.profile import tc_arguments
-    from labkit.words.tc import write_time
+    from labkit.words.tc import tc_steps, write_time
 
-    moments = [0, *(step.at for step in spec.steps if step.at)]
     lines = []
-    for moment in moments:
+    for moment, words in tc_steps(spec):
         verb = "change" if moment else "replace"
-        words = " ".join(tc_arguments(spec.at(moment)))
         after = f"    # after {write_time(moment)}" if moment else ""
-        lines.append(f"tc qdisc {verb} dev {device} root netem {words}{after}")
+        lines.append(f"tc qdisc {verb} dev {device} root netem {' '.join(words)}{after}")
     if spec.repeat:
         lines.append(f"# and from the start again after {write_time(spec.repeat)}")
     return lines

@@ -9,6 +9,7 @@ This module knows the words, not files and not packets.
 
 import re
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Final
 
 from labkit.words.errors import BadInput
@@ -26,6 +27,8 @@ _RATES: Final = {
     "mbps": 8 * 10**6,
     "gbps": 8 * 10**9,
 }
+# What `tc qdisc change` leaves as it was unless the line names it: netem_change in sch_netem.c.
+_KEPT: Final = ("distribution", "corrupt", "rate", "slot")
 _QUANTITY: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([a-z%]*)", re.IGNORECASE)
 
 
@@ -87,13 +90,14 @@ def tc_arguments(spec: LinkSpec, *, link_header: int = 14) -> list[str]:
     `link_header` is what the device puts before the IP packet (14 on Ethernet, 0 on a TUN
     device): netem counts it into `rate` and a profile does not, so it is taken off again.
 
-    Steps and delay traces are not netem's: they raise `BadInput`. A step's own `spec` can be
-    written, so steps are a series of `tc qdisc change`.
+    Steps and delay traces are not netem's: they raise `BadInput`. Steps are a series of
+    `tc qdisc change`, which `tc_steps` writes.
     """
     for part in ("steps", "delay_trace"):
         if getattr(spec, part):
             raise BadInput(
-                f"tc netem cannot express {part}", "tc_arguments(spec.at(elapsed)), one by one"
+                f"tc netem cannot express {part}",
+                "tc_steps(spec), one after another" if part == "steps" else "labkit net run",
             )
     words: list[str] = []
     if spec.delay or spec.jitter:
@@ -121,3 +125,21 @@ def tc_arguments(spec: LinkSpec, *, link_header: int = 14) -> list[str]:
         words += ["packets", str(spec.slot.packets)] if spec.slot.packets else []
         words += ["bytes", str(spec.slot.bytes)] if spec.slot.bytes else []
     return [*words, "limit", str(spec.limit)]
+
+
+def tc_steps(spec: LinkSpec) -> list[tuple[int, list[str]]]:
+    """The moments at which a link changes, in nanoseconds from 0, and `tc_arguments` for each.
+
+    The first is for `tc qdisc add` and the others for `tc qdisc change`, after which netem keeps
+    what the line does not name. So a rate, say, cannot go away: that raises `BadInput`.
+    """
+    moments = [0, *(step.at for step in spec.steps if step.at)]
+    lines = [(moment, tc_arguments(spec.at(moment))) for moment in moments]
+    for (_, before), (moment, after) in pairwise(lines):
+        for word in _KEPT:
+            if word in before and word not in after:
+                raise BadInput(
+                    f"tc netem keeps the {word}, which ends after {write_time(moment)}",
+                    f"a {word} that changes nothing, in that step",
+                )
+    return lines

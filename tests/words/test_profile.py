@@ -20,6 +20,7 @@ from labkit.words.tc import (
     read_rate,
     read_share,
     read_time,
+    tc_steps,
     write_rate,
     write_share,
     write_time,
@@ -329,14 +330,38 @@ def test_what_tc_cannot_express_is_named(part):
         tc_arguments(LinkSpec(**part))
 
 
+def test_steps_are_a_line_for_each_moment():
+    steps = (Step(ms(500), LinkSpec(delay=ms(2))), Step(seconds(1), LinkSpec(loss=1.0)))
+    assert [(at, " ".join(words)) for at, words in tc_steps(LinkSpec(steps=steps))] == [
+        (0, "limit 1000"),
+        (ms(500), "delay 2ms limit 1000"),
+        (seconds(1), "loss random 100% limit 1000"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("part", "word"),
+    [
+        ({"delay": 9, "jitter": 5, "distribution": "normal"}, "distribution"),
+        ({"corrupt": 0.1}, "corrupt"),
+        ({"rate": 64_000}, "rate"),
+        ({"slot": Slot(1, 2)}, "slot"),
+    ],
+)
+def test_what_a_change_would_leave_in_place_cannot_end_with_a_step(part, word):
+    spec = LinkSpec(**part, steps=(Step(seconds(2), LinkSpec()),))
+    with pytest.raises(BadInput, match=f"keeps the {word}, which ends after 2s"):
+        tc_steps(spec)
+
+
 @pytest.mark.peer
 @pytest.mark.parametrize("name", ISSUED.split())
 def test_tc_understands_every_shipped_profile(need, name):
     """The device does not exist, and tc finds that out after it has read the rest of the line."""
     need("tc")
     for spec in (load_profile(name).up, load_profile(name).down):
-        for moment in (0, *(step.at for step in spec.steps)):
-            assert tc_says(tc_arguments(spec.at(moment))) == 'Cannot find device "labkit-none"'
+        for _, words in tc_steps(spec):
+            assert tc_says(words) == 'Cannot find device "labkit-none"'
 
 
 @pytest.mark.peer
