@@ -20,6 +20,9 @@ from policies import ADAPTIVE, EQUAL, FRAME, HERE, Delays, has_gstreamer, load, 
 from labkit.core.delaypolicy import Adaptive, DelayPolicy, Fixed
 from labkit.core.delayscore import DelayScore, replay
 from labkit.core.jitterbuffer import JitterBuffer
+from labkit.lab.show import GREY, STYLE
+from labkit.lab.show import LOST as ORANGE
+from labkit.lab.show import PLAYED as BLUE
 from labkit.words.packet import Packet
 from labkit.words.units import ms, to_ms, to_seconds
 
@@ -27,7 +30,6 @@ FROM, UNTIL = 1000, 1600
 """The packets of `regimes` that are drawn."""
 NUDGES = {"0.99 quantile": (-84, -4), "GStreamer 60": (-84, -4), "Ramjee 4": (-58, -4)}
 """Where a name does not stand to the right of its point, in points."""
-ORANGE, BLUE, GREY = "#d95f02", "#1b6ca8", "#888888"
 
 
 def heights(policy: DelayPolicy, delays: Delays) -> tuple[list[float], list[float]]:
@@ -99,6 +101,7 @@ TRACES = load(None)
 def main() -> None:
     path = Path(sys.argv[1]) if len(sys.argv) > 1 else HERE.parent / "docs/img/jitter-buffers.png"
     rows = {name: scores(delays, has_gstreamer()) for name, delays in TRACES.items()}
+    plt.rcParams.update(STYLE)
     figure, (left, right) = plt.subplots(1, 2, figsize=(13, 5), layout="constrained")
     draw_lines(left, TRACES["regimes"])
     draw_plane(right, rows)

@@ -159,7 +159,8 @@ class Result:
         return f"""\
 {self.name} over {self.link.name} ({self.transport}, seed {self.seed})
   packets  {len(t)} sent, {t.lost:.1%} lost by the network, {facts["late"]:.1%} too late
-  heard    {self.unheard:.1%} missing, after FEC recovered {facts["recovered_by_fec"]}
+  heard    {self.unheard:.1%} missing, after FEC recovered {facts["recovered_by_fec"]}; \
+waited {t.held} turns
   delay    network {self.network_delay_ms:.0f} ms (99 % under {facts["network_ms_p99"]:.0f}), \
 mouth to ear {self.delay_ms:.0f} ms
   quality  STOI {self.stoi:.2f}, R {self.r:.0f}, MOS {self.mos:.2f}{heuristic}
