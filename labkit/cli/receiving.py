@@ -110,6 +110,8 @@ class _Listener:
         self.done = asyncio.Event()
         self.closed: Closed | None = None
         self.joined = False
+        self.leaving = False
+        """We say goodbye, and listen no more."""
         self.description = ""
         self.receiver = Receiver(
             self.session(),
@@ -174,7 +176,7 @@ class _Listener:
     def take(self, event: Event) -> None:
         """React to what the receiver tells."""
         match event:
-            case Heard():
+            case Heard() if not self.leaving:
                 self.hear(event)
             case Joined():
                 self.joined = True
@@ -198,6 +200,11 @@ class _Listener:
         """Over TCP a stream that broke off is looked for again."""
         broken = self.closed is not None and not self.closed.clean
         return self.options.proto == "tcp" and broken
+
+    def leave(self) -> None:
+        """Say goodbye. Whether anybody answers takes a while, and nothing is heard meanwhile."""
+        self.leaving = True
+        self.receiver.close(now())
 
     def show(self) -> None:
         """Write the status line."""
@@ -264,7 +271,7 @@ async def _follow_udp(
         if options.sdp:
             listener.status.say(f"waiting for RTP on {host}:{port}")
         await _watch(listener, stop, endpoint.done)
-        listener.receiver.close(now())
+        listener.leave()
         endpoint.turn()
         await _until_closed(listener)
     finally:
@@ -288,7 +295,7 @@ async def _follow_tcp(
     try:
         await _watch(listener, stop, connected)
         if connections:
-            listener.receiver.close(now())
+            listener.leave()
             connections[-1].turn()
             await _until_closed(listener)
     finally:
