@@ -1,0 +1,293 @@
+"""The process that keeps a lab: makes the namespaces, starts programs, and ends with its maker.
+
+    who made the lab ── control ──> keeper: PID 1 of the lab ──> programs at the hosts
+                     └─ wires ────> forwarder, its child
+
+It is started as a process of its own because a user namespace cannot be made in a process with
+threads, which a notebook's has. The end of things is the kernel's business: when the keeper ends,
+as PID 1 of its namespace, everything in it is killed, the forwarder too; with the last process the
+namespaces go, and with them the devices. The keeper ends when it is told, when who made the lab is
+gone (its socket is closed, or its process has ended), or when the forwarder is gone.
+
+Asked on `control`, all in JSON:
+
+    {"start": [program, …], "host": …, "env": …, "cwd": …}    files: exits, stdin, stdout, stderr
+    {"ports": host}                                           who listens there
+    {"end": true}                                             ask all programs to end, and wait
+
+The answer is {"error": …} or what was asked for. The first file of "start" is a socket of that
+program alone: what comes from it are signals to be sent, and what goes into it is the exit code.
+"""
+
+import contextlib
+import errno
+import os
+import pickle
+import selectors
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+from labkit.live.link import messages
+from labkit.live.link.device import open_device, prepare_host
+from labkit.live.link.namespaces import (
+    CLONE_NEWNET,
+    die_with_parent,
+    enter,
+    isolate,
+    new_network,
+)
+from labkit.live.link.plan import ROUTER, Plan
+from labkit.words.errors import BadInput
+
+PATIENCE: Final = 1.0
+"""Seconds that programs have between being asked to end and being killed."""
+TCP_LISTEN: Final = "0A"
+UDP_BOUND: Final = "07"
+
+
+def main() -> int:
+    """`python -m labkit.live.link.helper MAKER CONTROL WIRES [CAPTURE]`: a process and files."""
+    maker, control_file, wires_file = map(int, sys.argv[1:4])
+    capture = int(sys.argv[4]) if len(sys.argv) > 4 else None
+    control, wires = socket.socket(fileno=control_file), socket.socket(fileno=wires_file)
+    maker_ended = _watch(maker)
+    plan: Plan = pickle.loads(control.recv(messages.LARGEST))  # noqa: S301  (from who started us)
+    try:
+        isolate()
+        pid = os.fork()
+        if pid:
+            control.close()
+            wires.close()
+            os.waitpid(pid, 0)
+            return 0
+        die_with_parent()
+        _keep(plan, control, wires, capture, maker_ended)
+    except OSError as error:
+        messages.send(control, _said(error))
+    return 0
+
+
+def _watch(pid: int) -> int | None:
+    """A file that becomes readable when a process ends, even if a child of it lives on."""
+    if os.getppid() != pid:
+        raise SystemExit
+    try:
+        return os.pidfd_open(pid)
+    except OSError:  # before Linux 5.3
+        return None
+
+
+def _said(error: OSError) -> dict[str, Any]:
+    return {"error": str(error), "errno": error.errno or 0, "file": str(error.filename or "")}
+
+
+def _keep(
+    plan: Plan,
+    control: socket.socket,
+    wires: socket.socket,
+    capture: int | None,
+    maker_ended: int | None,
+) -> None:
+    networks, devices = _make_hosts(plan)
+    forwarder = os.fork()
+    if not forwarder:
+        _be_forwarder(plan, devices, control, wires, capture)
+    for file in (*devices.values(), *([] if capture is None else [capture])):
+        os.close(file)
+    wires.close()
+    keeper = _Keeper(networks, forwarder, control, maker_ended)
+    # /proc is the one from outside, so this is the PID by which the world knows us.
+    pid = int(Path("/proc/self").readlink().name)
+    messages.send(control, {"pid": pid, "networks": networks})
+    keeper.run()
+
+
+def _make_hosts(plan: Plan) -> tuple[dict[str, int], dict[tuple[str, str], int]]:
+    """A network namespace for each host, and in it its devices."""
+    networks, devices = {}, {}
+    for host in plan.hosts:
+        networks[host] = new_network()
+        prepare_host(forwards=host == ROUTER)
+        for link in plan.links:
+            for end in (link.near, link.far):
+                if end.host == host:
+                    devices[host, end.device] = open_device(end, plan.mtu)
+    return networks, devices
+
+
+def _be_forwarder(
+    plan: Plan,
+    devices: dict[tuple[str, str], int],
+    control: socket.socket,
+    wires: socket.socket,
+    capture: int | None,
+) -> None:
+    from labkit.live.link.forwarder import forward
+
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # it is the last to go
+    control.close()
+    try:
+        forward(plan, devices, wires, capture)
+    except BadInput as error:
+        messages.send(wires, {"error": str(error)})
+    except Exception:  # noqa: BLE001  (whatever it is, the fork must not return)
+        sys.excepthook(*sys.exc_info())
+    finally:
+        os._exit(0)
+
+
+class _Keeper:
+    """PID 1 of the lab. While it waits for programs to end, its maker waits for its answer."""
+
+    def __init__(
+        self,
+        networks: dict[str, int],
+        forwarder: int,
+        control: socket.socket,
+        maker_ended: int | None,
+    ) -> None:
+        self._networks = networks
+        self._forwarder = forwarder
+        self._control = control
+        self._programs: dict[int, socket.socket] = {}
+        self._running = True
+        self._selector = selectors.DefaultSelector()
+        self._on(control, self._asked)
+        if maker_ended is not None:
+            self._on(maker_ended, self._stop)
+        bell, clapper = socket.socketpair()
+        clapper.setblocking(False)
+        signal.set_wakeup_fd(clapper.fileno())
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        self._on(bell, lambda: self._reap(bell.recv(4096)))
+        self._clapper = clapper  # else it would be closed
+
+    def _on(self, file: Any, do: Callable[[], object]) -> None:
+        self._selector.register(file, selectors.EVENT_READ, do)
+
+    def run(self) -> None:
+        """Do what is asked until the end; then give the programs a moment."""
+        while self._running:
+            self._turn(None)
+        self._end_programs()
+
+    def _turn(self, timeout: float | None) -> None:
+        for key, _ in self._selector.select(timeout):
+            key.data()
+
+    def _stop(self) -> None:
+        self._running = False
+
+    def _end_programs(self) -> None:
+        """Ask every program to end, and wait until they have or patience is at its end."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(-1, signal.SIGTERM)
+        deadline = time.monotonic() + PATIENCE
+        while self._programs and (left := deadline - time.monotonic()) > 0:
+            self._turn(left)
+
+    def _asked(self) -> None:
+        message, files = messages.receive(self._control)
+        try:
+            if message is None:
+                self._selector.unregister(self._control)
+                self._stop()
+            elif "end" in message:
+                self._end_programs()
+                messages.send(self._control, {})
+            elif "start" in message:
+                self._start(message, files)
+                messages.send(self._control, {})
+            else:
+                enter(self._networks[message["ports"]], CLONE_NEWNET)
+                messages.send(self._control, {"ports": _ports()})
+        except OSError as error:
+            messages.send(self._control, _said(error))
+        finally:
+            for file in files:
+                os.close(file)
+
+    # Programs -----------------------------------------------------------------------------------
+
+    def _start(self, message: dict[str, Any], files: list[int]) -> None:
+        """Start a program at a host, in a process group of its own."""
+        exits, *streams = files
+        enter(self._networks[message["host"]], CLONE_NEWNET)
+        os.chdir(message["cwd"])
+        pid = os.posix_spawn(
+            _find(message["start"][0], message["env"]),
+            message["start"],
+            message["env"],
+            file_actions=[(os.POSIX_SPAWN_DUP2, file, to) for to, file in enumerate(streams)],
+            setsid=True,
+            setsigmask=[],
+            setsigdef=[signal.SIGINT, signal.SIGPIPE, signal.SIGXFSZ],
+        )
+        program = socket.socket(fileno=os.dup(exits))
+        self._programs[pid] = program
+        self._on(program, lambda: self._signal(pid, program))
+
+    def _signal(self, pid: int, program: socket.socket) -> None:
+        """Send a signal to a program and its children; who has no interest any more closes."""
+        number, _ = messages.receive(program)
+        if number is None:
+            self._selector.unregister(program)
+        elif pid in self._programs:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(pid, number)
+
+    def _reap(self, _rings: bytes) -> None:
+        """Take leave of every child that has ended; as PID 1 we inherit those of others too."""
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            if pid == self._forwarder:
+                self._stop()
+            elif (program := self._programs.pop(pid, None)) is not None:
+                with contextlib.suppress(OSError):
+                    messages.send(program, os.waitstatus_to_exitcode(status))
+                with contextlib.suppress(KeyError):
+                    self._selector.unregister(program)
+                program.close()
+
+
+def _find(program: str, environment: dict[str, str]) -> str:
+    """Where a program is. An ordinary user of Debian has `ip` and `tc`, but not on the path."""
+    if "/" in program:
+        return program
+    path = environment.get("PATH", os.defpath) + ":/usr/sbin:/sbin"
+    for folder in path.split(":"):
+        full = Path(folder, program)
+        if full.is_file() and os.access(full, os.X_OK):
+            return str(full)
+    raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), program)
+
+
+def _ports() -> list[tuple[str, int]]:
+    """Protocol and port of every socket that waits for somebody: proc_net(5)."""
+    found = []
+    for name, state in (
+        ("tcp", TCP_LISTEN),
+        ("tcp6", TCP_LISTEN),
+        ("udp", UDP_BOUND),
+        ("udp6", UDP_BOUND),
+    ):
+        with contextlib.suppress(FileNotFoundError):
+            for line in Path("/proc/self/net", name).read_text().splitlines()[1:]:
+                _, local, _, now_in, *_ = line.split()
+                if now_in == state:
+                    found.append((name[:3], int(local.rpartition(":")[2], 16)))
+    return found
+
+
+if __name__ == "__main__":
+    sys.exit(main())
