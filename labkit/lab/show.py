@@ -31,6 +31,9 @@ PLAYED, LATE, LOST, RECOVERED, LINE, GREY, WAITING = (
     "#0072B2", "#E69F00", "#D55E00", "#009E73", "#333333", "#8A8A8A", "#C7DCEA",
 )  # fmt: skip
 
+PASTELS = ("#CFE3F1", "#FBE3BF", "#D5EEDF", "#F6D3C4", "#E6E0F2", "#E8E8E8")
+"""Fields of headers, side by side."""
+
 STYLE: Any = {
     "figure.dpi": 110,
     "figure.facecolor": "white",
