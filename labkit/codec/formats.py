@@ -11,6 +11,7 @@ from typing import Final
 
 from labkit.codec.face import Codec
 from labkit.codec.g711 import Pcma, Pcmu
+from labkit.codec.g722 import G722
 from labkit.codec.opus import BITRATES, FRAME_LENGTHS, Opus
 from labkit.codec.pcm import Pcm
 from labkit.words.errors import BadInput
@@ -23,6 +24,7 @@ _DEFAULTS: Final[Mapping[int, AudioFormat]] = MappingProxyType(
         for codec_format in (
             Pcmu().format,
             Pcma().format,
+            G722().format,
             Pcm(44_100, 2).format,
             Pcm(44_100, 1).format,
             Pcm(48_000, 1).format,
@@ -71,7 +73,7 @@ def _l16(audio_format: AudioFormat) -> Pcm:
     return Pcm(audio_format.clock_rate, audio_format.channels, audio_format.ptime)
 
 
-def _telephone(codec: type[Pcmu] | type[Pcma]) -> Callable[[AudioFormat], Codec]:
+def _telephone(codec: type[Pcmu] | type[Pcma] | type[G722]) -> Callable[[AudioFormat], Codec]:
     def make(audio_format: AudioFormat) -> Codec:
         if (audio_format.clock_rate, audio_format.channels) != (8_000, 1):
             raise BadInput(f"no codec for {audio_format}", f"{audio_format.encoding}/8000/1")
@@ -81,5 +83,11 @@ def _telephone(codec: type[Pcmu] | type[Pcma]) -> Callable[[AudioFormat], Codec]
 
 
 _CODECS: Final[Mapping[str, Callable[[AudioFormat], Codec]]] = MappingProxyType(
-    {"OPUS": _opus, "L16": _l16, "PCMU": _telephone(Pcmu), "PCMA": _telephone(Pcma)}
+    {
+        "OPUS": _opus,
+        "L16": _l16,
+        "PCMU": _telephone(Pcmu),
+        "PCMA": _telephone(Pcma),
+        "G722": _telephone(G722),
+    }
 )

@@ -90,7 +90,7 @@ def walk(data: Bytes, at: int, end: int, framing: Framing) -> tuple[Column, int]
     """
     length_at = struct.Struct(framing.order + "I").unpack_from
     _, field, extra, least, most = framing
-    view = memoryview(data)
+    view = data.data
     found: list[Column] = []
     last = end - least
     while at <= last:

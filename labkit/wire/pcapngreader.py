@@ -239,7 +239,7 @@ def _walk(data: Bytes, at: int, end: int, order: str) -> tuple[Column, int]:
     fields = struct.Struct(order + "II").unpack_from
     begin, follow = _lookalikes(data, at, end, order)
     breaks = np.append(np.flatnonzero(follow[:-1] != begin[1:]), len(begin) - 1)
-    view = memoryview(data)
+    view = data.data
     found: list[Column] = []
     last = end - LEAST_BLOCK
     while at <= last:

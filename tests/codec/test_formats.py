@@ -25,7 +25,7 @@ def test_a_codec_survives_its_format(codec: Codec) -> None:
     assert codec_for(codec.format) == codec
 
 
-@pytest.mark.parametrize("payload_type", [0, 8, 10, 11, 96, 97, 111])
+@pytest.mark.parametrize("payload_type", [0, 8, 9, 10, 11, 96, 97, 111])
 def test_our_payload_types_mean_something_without_sdp(payload_type: int) -> None:
     found = default_format(payload_type)
     assert found.payload_type == payload_type
@@ -37,9 +37,9 @@ def test_other_payload_types_do_not() -> None:
         default_format(112)
 
 
-@pytest.mark.parametrize("encoding", ["G722", Blank().format.encoding])
+@pytest.mark.parametrize("encoding", ["G729", Blank().format.encoding])
 def test_other_encodings_are_refused_by_naming_ours(encoding: str) -> None:
-    with pytest.raises(BadInput, match="OPUS, L16, PCMU, PCMA"):
+    with pytest.raises(BadInput, match="OPUS, L16, PCMU, PCMA, G722"):
         codec_for(AudioFormat(encoding, 8_000, 1, 9))
 
 
