@@ -1,11 +1,15 @@
-"""`labkit net`: bad networks to run any program on, from a profile in netem's words."""
+"""`labkit net`: bad networks to run any program on, from a profile in netem's words.
+
+Here are the commands that work on any system. Those of the lab network are in
+`labkit.cli.netlab` (in the foreground) and `labkit.cli.netup` (in the background).
+"""
 
 import argparse
 import asyncio
 import sys
 from typing import Any
 
-from labkit.cli import common
+from labkit.cli import common, netlab, netup
 
 PROFILES_EXAMPLES = """\
   labkit net profiles                   what there is, a line each
@@ -27,10 +31,12 @@ def add(commands: Any) -> None:
         "net",
         help="bad networks: a lab of two hosts, a relay, profiles",
         description="Bad networks to run any program on, from a profile in netem's words.",
-        epilog=f"examples:\n{PROFILES_EXAMPLES}{TC_EXAMPLES}{RELAY_EXAMPLES}",
+        epilog=f"examples:\n{netlab.RUN_EXAMPLES}{PROFILES_EXAMPLES}{TC_EXAMPLES}{RELAY_EXAMPLES}",
         formatter_class=common.Help,
     )
     kinds = net.add_subparsers(metavar="COMMAND", required=True)
+    netlab.add(kinds)
+    netup.add(kinds)
     common.subcommand(kinds, "profiles", "list the profiles", PROFILES_EXAMPLES, profiles)
     _add_tc(kinds)
     _add_relay(kinds)
@@ -112,11 +118,9 @@ async def _relay(options: argparse.Namespace, stop: asyncio.Event) -> int:
         if options.proto != "tcp":
             udp = await UdpRelay.start(listen, to, profile, options.seed)
             await stack.enter_async_context(udp)
-            listen = udp.address  # where port 0 was asked for, both get the same one
         if options.proto != "udp":
             tcp = await TcpRelay.start(listen, to, profile, options.seed)
             await stack.enter_async_context(tcp)
-            listen = tcp.address
         print(f"{profile.name}: {profile.title}")
         print(f"send to {listen[0]}:{listen[1]} what is meant for {to[0]}:{to[1]}; Ctrl-C ends it")
         sys.stdout.flush()

@@ -30,7 +30,6 @@ SIOCSIFFLAGS: Final = 0x8914
 SIOCSIFADDR: Final = 0x8916
 SIOCSIFNETMASK: Final = 0x891C
 SIOCSIFMTU: Final = 0x8922
-SIOCSIFTXQLEN: Final = 0x8943
 IFF_UP: Final = 1
 IFF_MULTICAST: Final = 0x1000
 RTF_UP: Final = 1
@@ -43,6 +42,14 @@ only the profile shall lose packets."""
 IFREQ_FLAGS: Final = struct.Struct("16sh22x")
 IFREQ_NUMBER: Final = struct.Struct("16si20x")
 IFREQ_ADDRESS: Final = struct.Struct("16s16s8x")
+LINK_MESSAGE: Final = struct.Struct("=IHHII BxHiII HHI")
+# nlmsghdr: length, type, flags, sequence, port; ifinfomsg: family, type, index, flags, mask;
+# rtattr: length, type, value
+RTM_NEWLINK: Final = 16
+NLM_F_REQUEST_ACK: Final = 5
+IFLA_TXQLEN: Final = 13
+NETLINK_ERROR: Final = struct.Struct("=16xi")
+
 SOCKADDR: Final = struct.Struct("=HH4s8x")
 ROUTE: Final = struct.Struct("@L 16s 16s 16s H h L P h P L L H 0L")
 # struct rtentry of linux/route.h: nothing, destination, gateway, mask, flags, three times nothing,
@@ -55,13 +62,13 @@ def open_device(interface: Interface, mtu: int) -> int:
     name = interface.device.encode()
     fcntl.ioctl(wire, TUNSETIFF, IFREQ_FLAGS.pack(name, IFF_TUN | IFF_NO_PI))
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        fcntl.ioctl(sock, SIOCSIFTXQLEN, IFREQ_NUMBER.pack(name, QUEUE))
         fcntl.ioctl(sock, SIOCSIFMTU, IFREQ_NUMBER.pack(name, mtu))
         fcntl.ioctl(sock, SIOCSIFADDR, IFREQ_ADDRESS.pack(name, _sockaddr(interface.address)))
         fcntl.ioctl(sock, SIOCSIFNETMASK, IFREQ_ADDRESS.pack(name, _sockaddr(NETMASK)))
         fcntl.ioctl(sock, SIOCSIFFLAGS, IFREQ_FLAGS.pack(name, IFF_UP | IFF_MULTICAST))
         for network, mask, gateway in interface.routes:
             _add_route(sock, network, mask, gateway, name)
+    _lengthen_queue(interface.device)
     return wire
 
 
@@ -87,3 +94,15 @@ def _add_route(sock: socket.socket, network: str, mask: str, gateway: str, devic
     ends = (_sockaddr(one) for one in (network, gateway or "0.0.0.0", mask))  # noqa: S104
     entry = ROUTE.pack(0, *ends, flags, 0, 0, 0, 0, ctypes.addressof(name), 0, 0, 0)
     fcntl.ioctl(sock, SIOCADDRT, entry)
+
+
+def _lengthen_queue(device: str) -> None:
+    """By rtnetlink(7), because the ioctl for this one thing wants root outside too."""
+    index = socket.if_nametoindex(device)
+    header = LINK_MESSAGE.size, RTM_NEWLINK, NLM_F_REQUEST_ACK, 1, 0
+    request = LINK_MESSAGE.pack(*header, 0, 0, index, 0, 0, 8, IFLA_TXQLEN, QUEUE)
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE) as sock:
+        sock.sendto(request, (0, 0))
+        (error,) = NETLINK_ERROR.unpack_from(sock.recv(4096))
+    if error:
+        raise OSError(-error, f"queue of {device}: {os.strerror(-error)}")

@@ -24,6 +24,7 @@ import errno
 import os
 import pickle
 import selectors
+import shutil
 import signal
 import socket
 import sys
@@ -83,7 +84,9 @@ def _watch(pid: int) -> int | None:
 
 
 def _said(error: OSError) -> dict[str, Any]:
-    return {"error": str(error), "errno": error.errno or 0, "file": str(error.filename or "")}
+    what = error.strerror or str(error)
+    said = f"{what}: {error.filename}" if error.filename else what
+    return {"error": said, "errno": error.errno or 0, "file": str(error.filename or "")}
 
 
 def _keep(
@@ -261,15 +264,11 @@ class _Keeper:
 
 
 def _find(program: str, environment: dict[str, str]) -> str:
-    """Where a program is. An ordinary user of Debian has `ip` and `tc`, but not on the path."""
-    if "/" in program:
-        return program
-    path = environment.get("PATH", os.defpath) + ":/usr/sbin:/sbin"
-    for folder in path.split(":"):
-        full = Path(folder, program)
-        if full.is_file() and os.access(full, os.X_OK):
-            return str(full)
-    raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), program)
+    """Where a program is."""
+    found = shutil.which(program, path=environment.get("PATH", os.defpath))
+    if found is None:
+        raise FileNotFoundError(errno.ENOENT, "there is no such program", program)
+    return found
 
 
 def _ports() -> list[tuple[str, int]]:

@@ -17,6 +17,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -36,6 +37,17 @@ LAST_WORDS: Final = 2.0
 live on and keep the pipe open."""
 POLL: Final = 0.02
 """Seconds between two looks at who listens."""
+
+
+def environment() -> dict[str, str]:
+    """Our environment, with a PATH that leads to everything one wants at a host.
+
+    In front our own commands, also from an environment that is not activated; behind, where an
+    ordinary user of Debian has `ip` and `tc`, but not on the path.
+    """
+    ours = str(Path(sys.executable).parent)
+    path = [ours, os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"]
+    return os.environ | {"PATH": os.pathsep.join(path)}
 
 
 class Output:
@@ -252,7 +264,7 @@ class Host:
         request = {
             "start": args,
             "host": self.name,
-            "env": dict(os.environ if env is None else env),
+            "env": environment() if env is None else dict(env),
             "cwd": os.fspath(cwd or Path.cwd()),
         }
         exits, theirs = messages.pair()

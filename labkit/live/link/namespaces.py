@@ -14,7 +14,7 @@ This module knows no device and no packet.
 import ctypes
 import os
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Final, NamedTuple, NoReturn
@@ -108,14 +108,14 @@ def new_network() -> int:
     return os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
 
 
-def run_at(place: Place, command: Sequence[str]) -> int:
+def run_at(place: Place, command: Sequence[str], env: Mapping[str, str]) -> int:
     """Run a program at a host in the foreground, on our terminal; its exit code, as in a shell.
 
     It is a child of ours and in the lab's PID namespace, so it ends when the lab does.
     """
     pid = os.fork()
     if not pid:
-        _child(lambda: _go_and_run(place, command))
+        _child(lambda: _go_and_run(place, command, env))
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the program
     try:
         return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
@@ -123,7 +123,7 @@ def run_at(place: Place, command: Sequence[str]) -> int:
         signal.signal(signal.SIGINT, before)
 
 
-def _go_and_run(place: Place, command: Sequence[str]) -> int:
+def _go_and_run(place: Place, command: Sequence[str], env: Mapping[str, str]) -> int:
     """In a child: enter the namespaces, and let a child of the child be the program."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     root = f"/proc/{place.pid}"
@@ -136,18 +136,18 @@ def _go_and_run(place: Place, command: Sequence[str]) -> int:
     enter(pids, CLONE_NEWPID)
     pid = os.fork()
     if not pid:
-        _child(lambda: _become(command, foreign))
+        _child(lambda: _become(command, env, foreign))
     code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
     return code if code >= 0 else 128 - code
 
 
-def _become(command: Sequence[str], foreign: bool) -> NoReturn:
+def _become(command: Sequence[str], env: Mapping[str, str], foreign: bool) -> NoReturn:
     die_with_parent()
     if foreign:
         keep_capabilities()
     for ignored in (signal.SIGINT, signal.SIGPIPE):
         signal.signal(ignored, signal.SIG_DFL)
-    os.execvp(command[0], list(command))  # noqa: S606  (no shell, which is the point)
+    os.execvpe(command[0], list(command), env)  # noqa: S606  (no shell, which is the point)
 
 
 def _child(work: Callable[[], int]) -> NoReturn:
