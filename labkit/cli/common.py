@@ -85,6 +85,7 @@ def run(make_parser: Callable[[], argparse.ArgumentParser], argv: Sequence[str] 
 
 def run_until_interrupt(main: Callable[[asyncio.Event], Awaitable[int]]) -> int:
     """Run a coroutine; Ctrl-C and SIGTERM set its `stop` event, so that it ends in order."""
+    from labkit.live.loop import run as run_loop
 
     async def supervised() -> int:
         stop = asyncio.Event()
@@ -94,7 +95,7 @@ def run_until_interrupt(main: Callable[[asyncio.Event], Awaitable[int]]) -> int:
                 loop.add_signal_handler(signum, stop.set)
         return await main(stop)
 
-    return asyncio.run(supervised())
+    return run_loop(supervised())
 
 
 def address(text: str) -> tuple[str, int]:
