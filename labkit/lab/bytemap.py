@@ -132,7 +132,7 @@ _LEFT: Final = "text-align:left;border:0;background:white"
 
 def _cell(text: str, style: str, title: str = "") -> str:
     hint = f' title="{escape(title, quote=True)}"' if title else ""
-    return f'<td{hint} style="padding:1px 3px;border:0;text-align:center;{style}">{text}</td>'
+    return f'<td{hint} style="padding:1px 3px;border:0;text-align:center;white-space:nowrap;{style}">{text}</td>'
 
 
 def _edge(group: Group | None, at: int) -> str:

@@ -411,7 +411,7 @@ def from_tap(sent: Sequence[Crossing], arrived: Sequence[Crossing] = ()) -> Traf
     for crossing in arrived:
         came.setdefault((crossing.source, crossing.data), crossing.now)
     packets = []
-    for number, crossing in enumerate(sent, 1):
+    for number, crossing in enumerate(sorted(sent, key=lambda one: one.now), 1):
         source, destination = (_endpoint(end) for end in (crossing.source, crossing.destination))
         data = ip.udp(crossing.data, source, destination)
         when = came.get((crossing.source, crossing.data))
