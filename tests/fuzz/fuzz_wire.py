@@ -24,7 +24,7 @@ except ModuleNotFoundError:
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 with atheris.instrument_imports(include=["labkit"]) if atheris else nullcontext():
-    from labkit.wire import framing, minirtp, opus_toc, rtcp, rtp, sdp
+    from labkit.wire import framing, minirtp, opus_toc, rtcp, rtp, sdp, stun
     from labkit.words.errors import WireError
     from labkit.words.format import AudioFormat
     from labkit.words.packet import Packet
@@ -94,6 +94,17 @@ def opus_payload(data: bytes) -> None:
     opus_toc.has_fec(data)
 
 
+def stun_message(data: bytes) -> None:
+    """What protects it is no part of what it says; with any key it can be sealed anew."""
+    stun.is_stun(data)
+    found = stun.unpack(data)
+    again = stun.pack(found, key=b"key")
+    assert stun.unpack(again) == found
+    assert stun.verify(again, b"key")
+    assert not stun.verify(data, b"no key")
+    str(found)
+
+
 PROMISES: list[Callable[[bytes], None]] = [
     frame,
     stream,
@@ -102,6 +113,7 @@ PROMISES: list[Callable[[bytes], None]] = [
     rtcp_compound,
     description,
     opus_payload,
+    stun_message,
 ]
 
 
@@ -126,6 +138,21 @@ def examples() -> Iterator[tuple[Callable[[bytes], None], bytes]]:
             yield description, sdp.describe(audio, host=host, port=5004, rtcp_mux=mux).encode()
     for start in (b"\x48", b"\x49", b"\x4a\x03", b"\x4b\x03", b"\x4b\xc3\x02\x03\x04"):
         yield opus_payload, start + bytes(range(0x80, 0x8C))
+    yield from ((stun_message, data) for data in stun_messages())
+
+
+def stun_messages() -> Iterator[bytes]:
+    """One of each kind, with all kinds of values, sealed in both ways."""
+    name, kind = stun.Attribute, stun.Class
+    v4, v6 = ("192.0.2.1", 32_853), ("2001:db8::1", 3478)
+    asked = ((name.USERNAME, "ann:bob"), (name.REALM, "r"), (name.NONCE, "n"), (0x24, b"\x6e"))
+    answered = ((name.MAPPED_ADDRESS, v4), (name.XOR_MAPPED_ADDRESS, v6), (name.SOFTWARE, "kit"))
+    refused = ((name.ERROR_CODE, stun.ErrorCode(420, "no")), (name.UNKNOWN_ATTRIBUTES, (3, 4)))
+    change = ((name.CHANGE_REQUEST, stun.Change.PORT),)
+    yield stun.pack(stun.Message(kind.REQUEST, bytes(12), asked, fingerprint=True), key=b"k")
+    yield stun.pack(stun.Message(kind.SUCCESS, bytes(12), answered), key=b"k", sha256=True)
+    yield stun.pack(stun.Message(kind.ERROR, bytes(12), refused, fingerprint=True))
+    yield stun.pack(stun.Message(kind.INDICATION, bytes(range(12)), change))
 
 
 def check(data: bytes) -> None:
