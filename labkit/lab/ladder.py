@@ -50,7 +50,7 @@ def ladder(traffic: Traffic, first: int = 1, count: int = 20) -> Picture:
         axes = all_axes[0]
         for rung in rungs:
             _draw_rung(axes, rung)
-        _draw_clocks(axes, rungs, packets[0].now)
+        _draw_clocks(axes, rungs, min(packet.now for packet in packets))
         _draw_hosts(axes, hosts, height)
     lost = sum(packet.lost for packet in packets)
     words = f"{len(packets)} packets between {hosts[0]} and {hosts[1]}, {lost} of them lost"
@@ -128,15 +128,14 @@ def _draw_rung(axes: Any, rung: Rung) -> None:
         style["arrowstyle"] = "-"
         axes.plot(head, end, "x", color=LOST, ms=7, mew=2, clip_on=False)
     axes.annotate("", xy=(head, end), xytext=(tail, start), arrowprops=style)
-    near_tail = rung.packet.lost or rung.packet.arrived is not None
-    part = 0.28 if near_tail else 0.5  # where arrows cross, labels at their middle would too
-    where = part if rung.rightwards else 1 - part
-    row = rung.start + (rung.end - rung.start) * part
+    part, align = 0.5, "center"
+    if rung.packet.lost or rung.packet.arrived is not None:  # arrows cross: each label at its tail
+        part, align = 0.03, "left" if rung.rightwards else "right"
     axes.text(
-        where,
-        row,
+        part if rung.rightwards else 1 - part,
+        rung.start + (rung.end - rung.start) * (0.1 if part < 0.5 else part),
         rung.label,
-        ha="center",
+        ha=align,
         va="center",
         fontsize=7.8,
         color=LINE,
@@ -171,4 +170,4 @@ def _draw_hosts(axes: Any, hosts: tuple[str, str], height: float) -> None:
     for x, host in enumerate(hosts):
         axes.plot([x, x], [-0.6, height - 0.4], color=LINE, lw=1.6)
         axes.text(x, -0.85, host, ha="center", va="bottom", fontsize=9.5, fontweight="bold")
-    axes.text(-0.02, -0.85, "ms", ha="right", va="bottom", fontsize=7.8, color=GREY)
+    axes.text(-0.02, -0.45, "ms", ha="right", va="center", fontsize=7.8, color=GREY)

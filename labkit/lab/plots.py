@@ -28,7 +28,7 @@ from labkit.lab.show import (
     canvas,
     histogram,
 )  # fmt: skip
-from labkit.lab.traffic import Connection, Segment, Traffic, VoiceStream
+from labkit.lab.traffic import Connection, Segment, Traffic, VoicePacket, VoiceStream
 from labkit.words.errors import BadInput
 from labkit.words.units import NS_PER_S, SAMPLE_RATE, to_ms
 
@@ -38,11 +38,9 @@ STATIC_RATES = {0: 8_000, 8: 8_000, 9: 8_000, 10: 44_100, 11: 44_100}
 
 def clock_rate(stream: VoiceStream) -> int:
     """Ticks a second of a stream's timestamps."""
-    return (
-        STATIC_RATES.get(stream.packets[0].payload_type, SAMPLE_RATE)
-        if (stream.header == "RTP")
-        else SAMPLE_RATE
-    )
+    if stream.header != "RTP":
+        return SAMPLE_RATE
+    return STATIC_RATES.get(stream.packets[0].payload_type, SAMPLE_RATE)
 
 
 def sequence(traffic: Traffic, which: int = 0) -> Picture:
@@ -124,7 +122,9 @@ def _points(segments: list[Segment], zero: int) -> tuple[list[float], list[int]]
 def _voice_sequence(stream: VoiceStream) -> Picture:
     came = stream.arrived
     zero = stream.packets[0].now
-    highest, ahead, behind = came[0].seq, [], []
+    ahead: list[VoicePacket] = []
+    behind: list[VoicePacket] = []
+    highest = came[0].seq
     for packet in came:
         (behind if packet.seq < highest else ahead).append(packet)
         highest = max(highest, packet.seq)
@@ -147,7 +147,7 @@ def _voice_sequence(stream: VoiceStream) -> Picture:
     return Picture(figure, words)
 
 
-def _by_seq(packets: list[Any], zero: int) -> tuple[list[int], list[float]]:
+def _by_seq(packets: list[VoicePacket], zero: int) -> tuple[list[int], list[float]]:
     return [p.seq for p in packets], [(p.now - zero) / NS_PER_S for p in packets]
 
 
@@ -204,4 +204,4 @@ def _gaps(traffic: Traffic) -> list[float]:
         times = [s.now for s in max(sides, key=len)]
     elif traffic.voices:
         times = [p.now for p in traffic.voices[0].arrived]
-    return list(to_ms(1) * np.diff(times))
+    return [to_ms(int(gap)) for gap in np.diff(times)]

@@ -13,7 +13,7 @@ This module draws nothing, and judges nothing but what TCP itself repeats.
 
 import struct
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Final, overload
@@ -405,18 +405,29 @@ def _comment(data: bytes, start: int, kept: int) -> str:
 def from_tap(sent: Sequence[Crossing], arrived: Sequence[Crossing] = ()) -> Traffic:
     """What a `Tap` kept of datagrams, with both times: when each was sent, and when it came.
 
-    The same bytes are the same packet; of a packet that came twice, the first time counts.
+    The same bytes from the same sender are the same packet, as far as the times allow.
     """
-    came: dict[tuple[object, bytes], int] = {}
-    for crossing in arrived:
-        came.setdefault((crossing.source, crossing.data), crossing.now)
+    came: dict[tuple[object, bytes], list[int]] = {}
+    for crossing in sorted(arrived, key=lambda one: one.now):
+        came.setdefault((crossing.source, crossing.data), []).append(crossing.now)
     packets = []
     for number, crossing in enumerate(sorted(sent, key=lambda one: one.now), 1):
         source, destination = (_endpoint(end) for end in (crossing.source, crossing.destination))
         data = ip.udp(crossing.data, source, destination)
-        when = came.get((crossing.source, crossing.data))
-        packets.append(Seen(number, crossing.now, data, len(data), crossing.verdict, arrived=when))
+        packet = Seen(number, crossing.now, data, len(data), crossing.verdict)
+        if not packet.lost:
+            times = came.get((crossing.source, crossing.data), [])
+            packet = replace(packet, arrived=_first_after(times, crossing.now))
+        packets.append(packet)
     return Traffic(packets)
+
+
+def _first_after(times: list[int], now: int) -> int | None:
+    """Take the first of these times that is not before now."""
+    while times:
+        if (time := times.pop(0)) >= now:
+            return time
+    return None
 
 
 def _endpoint(address: object) -> Endpoint:
