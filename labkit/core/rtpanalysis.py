@@ -140,6 +140,8 @@ class RtpAnalysis:
         """The capture has ended: judge those that are still on probation."""
         for key in list(self._candidates):
             self._judge(key)
+        for stream in self._streams.values():
+            self.payload_types.explain(stream.flow.destination, stream.formats)
 
     def _tally(self, flow: Column, kinds: Column, sizes: Column) -> None:
         keys, _, inverse = grouped(flow * len(KINDS) + kinds)
