@@ -12,11 +12,9 @@ functions raise `MissingCapability`, whose message says what to do.
 This module parses nothing itself: `labkit.wire` does, and tshark.
 """
 
-import asyncio
 import re
 import shutil
 import subprocess
-import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -126,41 +124,14 @@ def _arrived(result: "Result") -> list[Crossing]:
 def packets(path: str | Path, count: int = 10, port: int = PORT) -> list[Any]:
     """The first RTP packets of a capture as pyshark has them: `packets(path)[0].rtp.seq`.
 
-    pyshark runs an event loop of its own, and a notebook has one already: so it gets a thread.
+    pyshark's own `FileCapture` runs an event loop, and a notebook has one already ("This event
+    loop is already running"). So we run tshark, and pyshark reads what it says.
     """
-    _need_tshark()
-    found: list[Any] = []
-    failed: list[Exception] = []
-    thread = threading.Thread(target=_read, args=(path, count, port, found, failed), daemon=True)
-    thread.start()
-    thread.join()
-    if failed:
-        raise failed[0]
-    return found
+    wanted = ["-Y", "rtp", "-c", str(10 * count + 50), "-T", "pdml"]  # all of it would be slow
+    found = PDML_PACKET.findall(_tshark(path, port, *wanted))[:count]
+    from pyshark.tshark.output_parser.tshark_xml import packet_from_xml_packet
 
-
-def _read(
-    path: str | Path, count: int, port: int, found: list[Any], failed: list[Exception]
-) -> None:
-    import pyshark
-
-    loop = asyncio.new_event_loop()
-    asyncio.set_event_loop(loop)
-    capture = pyshark.FileCapture(
-        str(path),
-        display_filter="rtp",
-        decode_as={f"udp.port=={port}": "rtp"},
-        custom_parameters=["-c", str(10 * count + 50)],  # all of it would be slow
-        eventloop=loop,  # without it pyshark asks for a child watcher, which Python 3.14 lacks
-    )
-    try:
-        # To the end, for a tshark that is killed leaves pipes open.
-        found += list(capture)[:count]
-    except Exception as error:  # noqa: BLE001  to be raised where somebody sees it
-        failed.append(error)
-    finally:
-        capture.close()
-        loop.close()
+    return [packet_from_xml_packet(each.encode()) for each in found]
 
 
 class Streams(NamedTuple):
@@ -179,6 +150,7 @@ class Streams(NamedTuple):
         )
 
 
+PDML_PACKET: Final = re.compile(r"<packet>.*?</packet>", re.DOTALL)
 ROW: Final = re.compile(r"0x[0-9A-Fa-f]{8}\s.*?(\d+)\s+(-?\d+)\s+\(-?[\d.]+%\)\s+([-\d.\s]+)")
 """SSRC, payload name, packets, lost, then columns of milliseconds."""
 
@@ -189,12 +161,9 @@ def tshark_streams(path: str | Path, port: int = PORT) -> Streams:
     tshark knows the clock rate of static payload types only (RFC 3551): of others it cannot know
     the jitter, unless the capture holds the SDP, and says 0.
     """
-    command = [_need_tshark(), "-r", str(path), "-d", f"udp.port=={port},rtp"]
-    command += ["-q", "-z", "rtp,streams"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
-    row = ROW.search(done.stdout)
+    row = ROW.search(_tshark(path, port, "-q", "-z", "rtp,streams"))
     if row is None:
-        raise BadInput(f"tshark finds no RTP on port {port} of {path}", done.stderr.strip())
+        raise BadInput(f"tshark finds no RTP on port {port} of {path}", "the listener's port")
     times = [float(number) for number in row[3].split()]
     # Least, mean, greatest delta; then jitter. Before version 4 there were three columns.
     mean, most = times[4:6] if len(times) >= 6 else (times[2], times[1])
@@ -214,8 +183,14 @@ def our_streams(result: "Result") -> Streams:
     return Streams("labkit", stats.received, stats.lost, sum(later) / len(later), max(later))
 
 
-def _need_tshark() -> str:
-    found = shutil.which("tshark")
-    if found is None:
+def _tshark(path: str | Path, port: int, *arguments: str) -> str:
+    """What tshark says of a capture, when datagrams to and from that port are RTP."""
+    program = shutil.which("tshark")
+    if program is None:
         raise MissingCapability("tshark is not installed", this_system().install("tshark"))
-    return found
+    command = [program, "-r", str(path), "-d", f"udp.port=={port},rtp", *arguments]
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", check=False)  # noqa: S603
+    if done.returncode:
+        complaint = done.stderr.strip().rpartition("\n")[2]
+        raise BadInput(f"tshark cannot read {path}", complaint or "a pcapng file")
+    return done.stdout

@@ -23,7 +23,7 @@ from labkit.words.units import ms, ns_to_ticks, to_ms
 
 FRAME = ms(20)
 CLOCK_RATE = 48_000
-PATIENCE = 10
+PATIENCE = 3
 """After so many turns in a row without a packet a buffer is asked no more."""
 
 
