@@ -167,11 +167,17 @@ class Impairment:
         if self._reorder is not None and self._skips_delay():
             leaves = now
         else:
-            leaves = now + delay if delay > 0 else now
+            leaves = now + delay
             if self._rate:
+                if self._line_free > now and self._line_free > leaves:
+                    leaves = self._line_free
                 size = len(data) + self._packet_bytes
-                leaves = max(leaves, self._line_free) + size * 8 * NS_PER_S // self._rate
+                leaves += size * 8 * NS_PER_S // self._rate
                 self._line_free = leaves
+            if (
+                leaves < now
+            ):  # a jitter larger than the delay; it has shortened the time on the line
+                leaves = now
         if self._slot is not None:
             leaves = self._in_slot(leaves, now, len(data) + self._headers)
         heapq.heappush(held, leaves)

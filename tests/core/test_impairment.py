@@ -239,6 +239,13 @@ def test_the_line_takes_headers_and_overhead_too():
     assert link.push(bytes(100), 0)[0][0] == ms(10)
 
 
+def test_a_delay_below_zero_shortens_the_time_on_a_free_line():
+    """As in netem: 10 ms on the line, and a delay that is 8 ms less or more than nothing."""
+    link = Impairment(LinkSpec(jitter=ms(8), rate=100_000), 0)
+    found = np.array([link.push(bytes(125), n * ms(50))[0][0] - n * ms(50) for n in range(2000)])
+    assert stats.kstest(found, stats.uniform(ms(2), ms(16)).cdf).pvalue > 0.001
+
+
 def test_the_line_is_used_while_the_delay_passes():
     """As in netem: delay first, then the place in the queue, then the time on the line."""
     link = Impairment(LinkSpec(delay=ms(50), rate=100_000), 0)
