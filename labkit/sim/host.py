@@ -127,40 +127,75 @@ class Host(Alarm):
 
 
 class DatagramHost(Host):
-    """Drives a `DatagramMachine`. `paths` leads from each address it can reach to who is there."""
+    """Drives a `DatagramMachine`. `paths` leads from each address it can reach to who is there.
 
-    __slots__ = ("paths",)
+    Of an address (host, port) the host alone will do, for all ports of somebody. `gateway` is who
+    takes the rest.
+    """
+
+    __slots__ = ("gateway", "paths")
 
     def __init__(
         self, world: "World", machine: Any, address: Address, clock: SkewedClock | None
     ) -> None:
         super().__init__(world, machine, address, clock)
         self.paths: dict[Address, tuple[Impairment, DatagramHost]] = {}
+        self.gateway: tuple[Impairment, DatagramHost] | None = None
 
     def send(self, transmits: Any, now: int) -> None:
         """Let the link decide what becomes of each datagram."""
-        world, source = self.world, self.address
         for data, destination in transmits:
-            path = self.paths.get(destination)
-            if path is None:
-                world.undeliverable += 1
-                continue
-            impairment, target = path
-            for leaves, packet in impairment.push(data, now):
-                world.schedule(leaves, target.feed, (packet, source))
-            if world.tap is not None:
-                world.tap.sent.append(Crossing(now, data, source, destination, impairment.verdict))
+            self.push(data, self.address, destination, now)
 
-    def feed(self, datagram: tuple[bytes, Address]) -> None:
+    def push(self, data: bytes, source: Address, destination: Address, now: int) -> None:
+        """One datagram on its way."""
+        world = self.world
+        path = self.paths.get(destination) or self._route(destination)
+        if path is None:
+            world.undeliverable += 1
+            return
+        impairment, target = path
+        for leaves, packet in impairment.push(data, now):
+            world.schedule(leaves, target.feed, (packet, source, destination))
+        if world.tap is not None:
+            world.tap.sent.append(Crossing(now, data, source, destination, impairment.verdict))
+
+    def _route(self, destination: Address) -> "tuple[Impairment, DatagramHost] | None":
+        """Where no link leads to this very address."""
+        match destination:
+            case (host, _) if host in self.paths:
+                return self.paths[host]
+        return self.gateway
+
+    def feed(self, datagram: tuple[bytes, Address, Address]) -> None:
         """1. feed: a datagram has come."""
-        data, source = datagram
+        data, source, destination = datagram
         world = self.world
         now = world.clock.now
         if world.tap is not None:
-            world.tap.arrived.append(Crossing(now, data, source, self.address))
+            world.tap.arrived.append(Crossing(now, data, source, destination))
         local = now if self.clock is None else self.clock.local(now)
-        self.machine.receive_datagram(data, source, local)
+        self.receive(data, source, destination, local)
         self.turn(now)
+
+    def receive(self, data: bytes, source: Address, destination: Address, now: int) -> None:
+        """Give the machine what it wants to know. Its own address it does not."""
+        self.machine.receive_datagram(data, source, now)
+
+
+class RoutedHost(DatagramHost):
+    """Drives a `RoutedMachine`."""
+
+    __slots__ = ()
+
+    def send(self, transmits: Any, now: int) -> None:
+        """Send each datagram as whom the machine says."""
+        for data, source, destination in transmits:
+            self.push(data, source, destination, now)
+
+    def receive(self, data: bytes, source: Address, destination: Address, now: int) -> None:
+        """It wants to know both addresses."""
+        self.machine.receive_routed(data, source, destination, now)
 
 
 class StreamHost(Host):

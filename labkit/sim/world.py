@@ -23,12 +23,13 @@ from typing import Any
 from labkit.core.impairment import UDP_HEADERS
 from labkit.sim.bytestream import TCP_HEADERS, ByteStream
 from labkit.sim.clock import SkewedClock, VirtualClock
-from labkit.sim.host import DatagramHost, Host, Pipe, StreamHost
+from labkit.sim.host import DatagramHost, Host, Pipe, RoutedHost, StreamHost
 from labkit.sim.link import Link
 from labkit.sim.tap import Tap
 from labkit.words.errors import LocalProtocolError
 from labkit.words.machine import Address, Event, Machine
 from labkit.words.profile import Profile
+from labkit.words.routed import RoutedMachine
 
 FAR = 1 << 63
 
@@ -57,20 +58,31 @@ class World:
     def add(
         self, machine: Machine, address: Address = None, *, clock: SkewedClock | None = None
     ) -> None:
-        """Put a machine into the world, at an address, and with a clock of its own if given."""
+        """Put a machine into the world, at an address, and with a clock of its own if given.
+
+        The address of a NAT is its host alone, without a port: all ports there are its own.
+        """
         if id(machine) in self._hosts:
             raise LocalProtocolError(f"{machine!r} is already in this world")
         if address is None:
             address = f"host {len(self._hosts) + 1}"
-        self._hosts[id(machine)] = DatagramHost(self, machine, address, clock)
+        kind = RoutedHost if isinstance(machine, RoutedMachine) else DatagramHost
+        self._hosts[id(machine)] = kind(self, machine, address, clock)
 
     def connect(
-        self, a: Machine, b: Machine, profile: Profile | None = None, *, stream: bool = False
+        self,
+        a: Machine,
+        b: Machine,
+        profile: Profile | None = None,
+        *,
+        stream: bool = False,
+        gateway: bool = False,
     ) -> Link:
         """Lay a link between two machines: `profile.up` from `a` to `b`, `profile.down` back.
 
-        It carries datagrams, or with `stream` one byte stream, which is open at once. Machines
-        that are not in the world yet are added.
+        It carries datagrams, or with `stream` one byte stream, which is open at once. With
+        `gateway` it also takes all that `a` sends to addresses to which no link leads: so a host
+        stands behind a NAT. Machines that are not in the world yet are added.
         """
         for machine in (a, b):
             if id(machine) not in self._hosts:
@@ -83,6 +95,8 @@ class World:
         link = self._link(profile, UDP_HEADERS)
         first.paths[second.address] = (link.up, second)
         second.paths[first.address] = (link.down, first)
+        if gateway:
+            first.gateway = (link.up, second)
         return link
 
     def _connect_stream(self, a: Machine, b: Machine, profile: Profile | None) -> Link:
