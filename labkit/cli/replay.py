@@ -17,7 +17,7 @@ EXAMPLES = """\
   labkit replay call.pcapng --send 127.0.0.1:5004  onto the wire again, with the original timing
 """
 LONG = 64 << 20
-"""Bytes after which a capture is only counted when it is only listed, and progress is shown."""
+"""Bytes after which progress is shown."""
 BAR = 30
 CODECS = ("g722", "l16", "l16-stereo", "opus", "pcma", "pcmu")
 
@@ -49,8 +49,7 @@ def replay(options: argparse.Namespace) -> int:
     from labkit.lab.replay import Replay
 
     with common.closing_status() as status:
-        only_list = options.list
-        found = Replay(options.file, timeline=not only_list, progress=_bar(status.show))
+        found = Replay(options.file, timeline=False, progress=_bar(status.show))
     print(found)
     if options.list:
         return 0

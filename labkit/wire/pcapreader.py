@@ -127,9 +127,9 @@ class CaptureReader:
         """The packets that are whole now. After an error: none."""
         if self.error is not None:
             return no_records(self._rest)
-        data_ = self._rest = joined(self._rest[:-PAD], data)
+        self._rest = joined(self._rest[:-PAD], data)
         if self._format is None and not self._begin():
-            return no_records(data_)
+            return no_records(self._rest)
         assert self._format is not None
         found = self._format.scan(self._rest, len(self._rest) - PAD, self.offset, self.packets)
         records, used, self.error = found
@@ -154,7 +154,8 @@ class CaptureReader:
         """Find out what kind of file this is; False while there is too little of it."""
         head = self._rest[: FILE_HEADER.size].tobytes()
         magic = head[:4]
-        if len(self._rest) - PAD < FILE_HEADER.size and (not magic or magic in MAGICS):
+        left = len(self._rest) - PAD
+        if left < len(magic) or (left < FILE_HEADER.size and magic in MAGICS):
             return False
         if magic == PCAPNG_MAGIC:
             from labkit.wire.pcapngreader import Pcapng

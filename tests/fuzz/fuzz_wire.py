@@ -9,6 +9,7 @@ are held by `tests/wire/test_every_parser.py` with hypothesis, in seconds, on ev
 The first byte of an input chooses the promise, the rest is the datagram.
 """
 
+import struct
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -24,7 +25,10 @@ except ModuleNotFoundError:
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 with atheris.instrument_imports(include=["labkit"]) if atheris else nullcontext():
-    from labkit.wire import framing, minirtp, opus_toc, rtcp, rtp, sdp, stun
+    from labkit.core.rtpanalysis import RtpAnalysis
+    from labkit.wire import framing, ip, minirtp, opus_toc, pcap, rtcp, rtp, sdp, stun
+    from labkit.wire.datagrams import DatagramReader
+    from labkit.wire.pcapreader import CaptureReader
     from labkit.words.errors import WireError
     from labkit.words.format import AudioFormat
     from labkit.words.packet import Packet
@@ -105,7 +109,34 @@ def stun_message(data: bytes) -> None:
     str(found)
 
 
+def capture(data: bytes) -> None:
+    """Whole and in two pieces, a file reads the same; whatever it holds, the analysis stands it."""
+    cut_at = len(data) // 2
+    whole, pieces = read_capture([data]), read_capture([data[:cut_at], data[cut_at:]])
+    assert whole[1:] == pieces[1:]
+    if whole[0] is not None:
+        assert pieces[0] is not None
+        raise whole[0]
+    assert pieces[0] is None
+
+
+def read_capture(pieces: list[bytes]) -> tuple[WireError | None, int, list[tuple[int, int]]]:
+    """The error, how many packets there were, and flow and size of each datagram."""
+    file, reader = CaptureReader(), DatagramReader()
+    analysis = RtpAnalysis(reader.flows)
+    datagrams: list[tuple[int, int]] = []
+    for piece in pieces:
+        found = reader.read(file.receive(piece))
+        assert (found.start + found.captured <= len(found.data)).all()
+        datagrams += zip(found.flow.tolist(), found.size.tolist(), strict=True)
+        analysis.add(found)
+    file.receive_eof()
+    analysis.finish()
+    return file.error, file.packets, datagrams
+
+
 PROMISES: list[Callable[[bytes], None]] = [
+    capture,
     frame,
     stream,
     datagram,
@@ -136,6 +167,21 @@ def examples() -> Iterator[tuple[Callable[[bytes], None], bytes]]:
     for audio in (AudioFormat("opus", 48_000, 2, 111, 2.5, fec), AudioFormat("L16", 44_100, 2, 10)):
         for host, mux in (("192.0.2.1", True), ("2001:db8::1", False)):
             yield description, sdp.describe(audio, host=host, port=5004, rtcp_mux=mux).encode()
+    voice = rtp.pack(packet)
+    ends = ("10.0.0.1", 5004), ("10.0.0.2", 5004)
+    inside = ip.udp(voice, *ends)
+    yield (
+        capture,
+        pcap.section_header("")
+        + pcap.interface_description("")
+        + pcap.enhanced_packet(1, inside, "a"),
+    )
+    head = struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 262_144, 1)
+    tagged = bytes(12) + bytes.fromhex("8100 0001 86dd")
+    six = ip.udp(voice, ("::1", 5004), ("::2", 5004))
+    hop_by_hop = six[:6] + bytes([0, 1]) + six[8:40] + bytes.fromhex("1100 0104 0000 0000")
+    ethernet = tagged + hop_by_hop + six[40:]
+    yield capture, head + struct.pack("<IIII", 1, 2, len(ethernet), len(ethernet)) + ethernet
     for start in (b"\x48", b"\x49", b"\x4a\x03", b"\x4b\x03", b"\x4b\xc3\x02\x03\x04"):
         yield opus_payload, start + bytes(range(0x80, 0x8C))
     yield from ((stun_message, data) for data in stun_messages())
