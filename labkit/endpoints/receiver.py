@@ -140,8 +140,10 @@ class Receiver(Endpoint):
         elif isinstance(event, Closed):
             self.closed = event
             self._quiet_since = now
+            self._events.append(event)
             if self._last is None and self._decoder is None:
                 self._finish()
+            return True
         return False
 
     def _receive(self, packet: Packet, now: int) -> None:
