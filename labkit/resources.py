@@ -1,7 +1,7 @@
-"""Where the shipped files are: the spoken sample, the network profiles, the delay traces.
+"""Where the shipped files are: the spoken sample, network profiles, delay traces, captures.
 
-In a checkout the profiles lie in `netem/`, where people look for them; in an installed wheel they
-lie beside this file. Nothing here is read before it is asked for.
+In a checkout the profiles lie in `netem/` and the captures in `captures/`, where people look for
+them; in an installed wheel they lie beside this file. Nothing here is read before it is asked for.
 """
 
 from collections.abc import Sequence
@@ -18,6 +18,12 @@ _CHECKOUT = _PACKAGE.parent
 def _netem() -> Path:
     installed = _PACKAGE / "data" / "netem"
     return installed if installed.is_dir() else _CHECKOUT / "netem"
+
+
+def captures_folder() -> Path:
+    """Where the shipped captures and their manifest are."""
+    installed = _PACKAGE / "data" / "captures"
+    return installed if installed.is_dir() else _CHECKOUT / "captures"
 
 
 def speech_path() -> Path:

@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from labkit.cli import common, net, replay
+from labkit.cli import captures, common, net, replay
 
 DEMO_EXAMPLES = """\
   labkit demo                           ten seconds of reading and hearing, in virtual time
@@ -42,6 +42,7 @@ def make_parser() -> argparse.ArgumentParser:
     sub.add_argument("--out", type=Path, default=Path("demo"), metavar="FOLDER", help="(demo)")
     net.add(commands)
     replay.add(commands)
+    captures.add(commands)
     return parser
 
 
