@@ -37,8 +37,8 @@ from labkit.wire.stunattributes import (
 from labkit.words.errors import LocalProtocolError, Malformed, Truncated
 
 __all__ = [
-    "Attribute", "Change", "Class", "Endpoint", "ErrorCode", "Message", "is_stun", "long_term_key",
-    "pack", "unpack", "verify",
+    "BINDING", "Attribute", "Change", "Class", "Endpoint", "ErrorCode", "Message", "is_stun",
+    "long_term_key", "pack", "unpack", "verify",
 ]  # fmt: skip
 
 HEADER: Final = struct.Struct("!HHI12s")
