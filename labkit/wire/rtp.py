@@ -42,6 +42,7 @@ PLAIN: Final = 2 << 6
 PADDING: Final = 1 << 5
 EXTENDED: Final = 1 << 4
 MAX_CSRCS: Final = 15
+_CSRCS: Final = tuple(struct.Struct(f"!{count}I") for count in range(MAX_CSRCS + 1))
 
 _SPEC: Final = "RFC 3550 section 5.1"
 
@@ -124,14 +125,14 @@ def parse(data: bytes) -> RtpPacket:
 
 def _layout(data: bytes) -> tuple[int, int, int]:
     """Where CSRCs end, where the payload starts, where it ends: the one place that checks them."""
-    if data[0] >> 6 != 2:
-        raise Malformed("V", 0, f"version {data[0] >> 6}, not 2", _SPEC)
-    after_csrcs = HEADER_SIZE + 4 * (data[0] & 0x0F)
-    if after_csrcs > len(data):
-        raise Truncated("CSRC", HEADER_SIZE, f"{data[0] & 0x0F} do not fit", _SPEC)
-    start = _after_extension(data, after_csrcs) if data[0] & EXTENDED else after_csrcs
-    end = len(data)
-    if data[0] & PADDING:
+    first, end = data[0], len(data)
+    if first >> 6 != 2:
+        raise Malformed("V", 0, f"version {first >> 6}, not 2", _SPEC)
+    after_csrcs = HEADER_SIZE + 4 * (first & 0x0F)
+    if after_csrcs > end:
+        raise Truncated("CSRC", HEADER_SIZE, f"{first & 0x0F} do not fit", _SPEC)
+    start = _after_extension(data, after_csrcs) if first & EXTENDED else after_csrcs
+    if first & PADDING:
         # Compare before trusting: the count may reach back into the header, or be no count at all.
         if not 0 < data[-1] <= end - start:
             why = f"{data[-1]} bytes of padding in {end - start} bytes"
@@ -162,11 +163,11 @@ def _extras(
     if not 0 <= padding <= 0xFF:
         raise LocalProtocolError(f"{padding} bytes of padding; the count has 8 bits")
     first = PLAIN | (PADDING if padding else 0) | len(csrcs)
-    after = bytes(padding - 1) + bytes([padding]) if padding else b""
-    between = struct.pack(f"!{len(csrcs)}I", *csrcs)
+    between = _CSRCS[len(csrcs)].pack(*csrcs)
     if extension is not None:
         first |= EXTENDED
         between += _pack_extension(extension)
+    after = padding.to_bytes(padding, "big")  # zeros, and in the last byte how many there are
     return first, between, after
 
 
