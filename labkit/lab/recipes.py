@@ -88,6 +88,14 @@ class Stage:
         """Let it go on for so many seconds."""
         time.sleep(duration)
 
+    def until(self, so: Callable[[], bool]) -> None:
+        """Until it is so; `TimeoutError` when it does not come about."""
+        end = time.monotonic() + PATIENCE
+        while not so():
+            if time.monotonic() > end:
+                raise TimeoutError("\n".join(self.programs))
+            time.sleep(0.01)
+
     def hear_out(self, *receivers: Any) -> None:
         """Until they end by themselves, because their time is up."""
         for receiver in receivers:
@@ -200,8 +208,8 @@ def reconnect(stage: Stage) -> None:
     server.wait(PATIENCE)
     stage.wait(2.5)
     server = stage.serve("--proto tcp --nodelay")
-    receiver.stderr.wait_for("again", PATIENCE)
-    stage.wait(2)
+    stage.until(lambda: receiver.stderr.text.count("receiving") == 2)
+    stage.wait(0.5)
     stage.end(receiver, server)
 
 
