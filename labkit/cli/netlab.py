@@ -1,7 +1,8 @@
 """`labkit net run`: a lab network for as long as one command runs.
 
 The command runs on our terminal, as a child of ours that has gone into the lab: Ctrl-C and job
-control are as always. What it needs at other hosts is started before it and ended after it.
+control are as always. What it needs at other hosts is started before it and ended after it, and
+prints to standard error.
 """
 
 import argparse

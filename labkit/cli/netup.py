@@ -70,6 +70,9 @@ def _hold(net: Any, pipe: int) -> NoReturn:
     code = 1
     try:
         os.setsid()
+        nowhere = os.open(os.devnull, os.O_RDWR)
+        for stream in range(3):  # let go of the terminal
+            os.dup2(nowhere, stream)
         signals = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD}
         with _lock() as file:
             with net:
@@ -85,16 +88,13 @@ def _hold(net: Any, pipe: int) -> NoReturn:
 
 
 def _say(net: Any, file: IO[str], pipe: int) -> None:
-    """Write down where the lab is, tell who started us, and let go of the terminal."""
+    """Write down where the lab is, and tell who started us."""
     hosts = {name: {"address": h.address, "place": h.place} for name, h in net.hosts.items()}
     state = json.dumps({"pid": os.getpid(), "hosts": hosts})
     file.write(state)
     file.flush()
     os.write(pipe, state.encode())
     os.close(pipe)
-    nowhere = os.open(os.devnull, os.O_RDWR)
-    for stream in range(3):
-        os.dup2(nowhere, stream)
 
 
 def shell(options: argparse.Namespace) -> int:

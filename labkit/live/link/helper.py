@@ -159,6 +159,7 @@ class _Keeper:
         self._control = control
         self._programs: dict[int, socket.socket] = {}
         self._running = True
+        self._patience = PATIENCE
         self._selector = selectors.DefaultSelector()
         self._on(control, self._asked)
         if maker_ended is not None:
@@ -190,9 +191,10 @@ class _Keeper:
         """Ask every program to end, and wait until they have or patience is at its end."""
         with contextlib.suppress(ProcessLookupError):
             os.kill(-1, signal.SIGTERM)
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + self._patience
         while self._programs and (left := deadline - time.monotonic()) > 0:
             self._turn(left)
+        self._patience = 0.0  # it is exhausted only once
 
     def _asked(self) -> None:
         message, files = messages.receive(self._control)

@@ -20,6 +20,7 @@ import subprocess
 import sys
 import threading
 import time
+import weakref
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any, Final
@@ -109,11 +110,12 @@ class Program:
         self._stdout = stdout
         self._stderr = stderr
         self._exits = exits
+        weakref.finalize(self, exits.close)  # who forgets a program lets it run
         self._lock = threading.Lock()
 
     @property
     def stdout(self) -> Output:
-        """What it prints. `BadInput` when it was told to print where we do."""
+        """What it prints. `BadInput` when it was started without `capture`."""
         return self._captured(self._stdout)
 
     @property
@@ -162,7 +164,7 @@ class Program:
 
     def _captured(self, output: Output | None) -> Output:
         if output is None:
-            raise BadInput("this program prints where we do", "start(command, capture=True)")
+            raise BadInput("what this program prints is not kept", "start(command, capture=True)")
         return output
 
     def __repr__(self) -> str:
@@ -227,7 +229,7 @@ class Host:
         env: Mapping[str, str] | None = None,
         cwd: str | os.PathLike[str] | None = None,
     ) -> Program:
-        """Start a program here. Without `capture` it prints where we do.
+        """Start a program here. Without `capture` all it prints goes to our standard error.
 
         It ends at the latest with the lab. `BadInput` when there is no such program.
         """
@@ -269,7 +271,7 @@ class Host:
         }
         exits, theirs = messages.pair()
         stdin, our_stdin = os.pipe() if has_input else (os.open(os.devnull, os.O_RDONLY), None)
-        (our_out, out), (our_err, err) = (os.pipe(), os.pipe()) if capture else ((0, 1), (0, 2))
+        (our_out, out), (our_err, err) = (os.pipe(), os.pipe()) if capture else ((2, 2), (2, 2))
         try:
             self._ask(request, [theirs.fileno(), stdin, out, err])
         except BaseException:

@@ -250,6 +250,7 @@ def _start_helper(files: list[int]) -> subprocess.Popen[bytes]:
     return subprocess.Popen(  # noqa: S603  (ourselves)
         [*command, *map(str, files)],
         stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
         pass_fds=files,
         env=os.environ | {"PYTHONPATH": os.pathsep.join(path)},
         start_new_session=True,  # Ctrl-C is for us; the helper sees us go
