@@ -89,11 +89,11 @@ class Stage:
         time.sleep(duration)
 
     def until(self, so: Callable[[], bool]) -> None:
-        """Until it is so; `TimeoutError` when it does not come about."""
+        """Until it is so; `BadInput` when it does not come about."""
         end = time.monotonic() + PATIENCE
         while not so():
             if time.monotonic() > end:
-                raise TimeoutError("\n".join(self.programs))
+                raise BadInput("this recipe did not work:\n" + "\n".join(self.programs))
             time.sleep(0.01)
 
     def hear_out(self, *receivers: Any) -> None:
@@ -156,15 +156,16 @@ def nagle_off(stage: Stage) -> None:
 
 @recipe("04_zero_window")
 def zero_window(stage: Stage) -> None:
-    """The receiver is stopped for two seconds; its kernel has room for some kilobytes."""
-    stage.run("bob", "sysctl -w 'net.ipv4.tcp_rmem=4096 4608 4608'")
-    server = stage.serve("--proto tcp --nodelay")
+    """The receiver is stopped for a while; both kernels have room for some kilobytes."""
+    stage.run("alice", "sysctl -w 'net.ipv4.tcp_wmem=4096 16384 16384'")
+    stage.run("bob", "sysctl -w 'net.ipv4.tcp_rmem=4096 16384 16384'")
+    server = stage.serve("--proto tcp --nodelay --codec pcm")
     receiver = stage.listen("tcp")
-    stage.wait(1)
+    stage.wait(0.3)
     receiver.send_signal(signal.SIGSTOP)
     stage.wait(3)
     receiver.send_signal(signal.SIGCONT)
-    stage.wait(1)
+    stage.wait(0.3)
     stage.end(receiver, server)
 
 
@@ -208,7 +209,7 @@ def reconnect(stage: Stage) -> None:
     server.wait(PATIENCE)
     stage.wait(2.5)
     server = stage.serve("--proto tcp --nodelay")
-    stage.until(lambda: receiver.stderr.text.count("receiving") == 2)
+    stage.until(lambda: receiver.stderr.text.count("joined") == 2)
     stage.wait(0.5)
     stage.end(receiver, server)
 
