@@ -281,6 +281,8 @@ class DatagramReader:
             digest = (digest ^ word) * np.uint64(0x9E3779B97F4A7C15)
             digest ^= digest >> np.uint64(29)
         _, first, inverse = grouped(digest)
+        for i in np.sort(first).tolist():
+            self._flow(words, i)  # numbered in the order in which they come
         flows = np.array([self._flow(words, i) for i in first.tolist()], np.int64)
         found: Column = flows[inverse]
         strange = np.zeros(len(found), np.bool_)

@@ -109,7 +109,7 @@ class Pcapng:
         word = np.dtype(self._order + "u4")
         types = pull(data, word, places)
         sizes = number(data, word.str, places + 4)
-        error = self._size_error(data, stop, end)
+        error = self._size_error(data, stop, end, first=stop == at)
         cut, why = len(places), ""
         bad = (number(data, word.str, places + sizes - 4) != sizes) | (sizes & 3 > 0)
         if bad.any():
@@ -126,9 +126,14 @@ class Pcapng:
         records, problem = self._packets(data, places[:cut], types[:cut], sizes[:cut], count)
         return records, stop, problem or error
 
-    def _size_error(self, data: Bytes, stop: int, end: int) -> WireError | None:
-        """Whether the walk ended for want of bytes, or because a length cannot be right."""
+    def _size_error(self, data: Bytes, stop: int, end: int, *, first: bool) -> WireError | None:
+        """Whether the walk ended for want of bytes, or because a length cannot be right.
+
+        The length of a new section may be in the other byte order: that is for its own walk.
+        """
         if end - stop < LEAST_BLOCK:
+            return None
+        if not first and _type(data, stop, self._order) == SECTION_HEADER:
             return None
         size = int(number(data, self._order + "u4", np.array([stop + 4]))[0])
         if LEAST_BLOCK <= size <= MOST_BLOCK:
