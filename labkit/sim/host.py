@@ -213,19 +213,23 @@ class StreamHost(Host):
         """Whether the machine wanted its side closed, and got that."""
 
     def turn(self, now: int) -> None:
-        """Steps 2 to 4, and the end: a machine that `wants_close` is driven no more."""
-        if self.outgoing is None or self.finished:
+        """Steps 2 to 4, and the end of our side when the machine `wants_close`.
+
+        A machine outlives its connection: what a receiver has buffered is still to be played.
+        """
+        if self.outgoing is None:
             return
         super().turn(now)
-        if getattr(self.machine, "wants_close", False):
+        if not self.finished and getattr(self.machine, "wants_close", False):
             self.finished = True
-            self.arm(None, now)
             self.outgoing.stream.write_eof(now)
         self.outgoing.settle(now)
 
     def send(self, transmits: Any, now: int) -> None:
-        """Write, and tell the machine when too much is waiting."""
+        """Write, and tell the machine when too much is waiting. After our end nothing is sent."""
         assert self.outgoing is not None
+        if self.finished:
+            return
         stream = self.outgoing.stream
         for data in transmits:
             stream.write(data, now)
@@ -243,9 +247,6 @@ class StreamHost(Host):
         """1. feed: the peer will send no more."""
         self.machine.receive_eof(now if self.clock is None else self.clock.local(now))
         self.turn(now)
-        for event in self.machine.events():
-            if self.on_event is not None:
-                self.on_event(event)
 
     def resume(self, now: int) -> None:
         """1. feed: the wire has room again."""
