@@ -26,7 +26,7 @@ class Prediction:
         return f"{value:.{digits}f} {self.unit}"
 
     def __repr__(self) -> str:
-        head = f"{self.what}: you say {self._say(self.guess)}"
+        head = f"{self.what}:\n  you say {self._say(self.guess)}"
         if self.found is None:
             return head
         return f"{head}, it is {self._say(self.found)}. {self._verdict(self.found)}"

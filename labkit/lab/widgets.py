@@ -60,7 +60,9 @@ class JitterLab(widgets.VBox):  # type: ignore[misc]
         self.adaptive = widgets.Checkbox(
             value=adaptive, description="adaptive: the buffer finds its delay", indent=False
         )
-        self.picture = widgets.Image(format="png", layout=widgets.Layout(max_width="100%"))
+        self.picture = widgets.Image(
+            format="png", layout=widgets.Layout(max_width="100%", align_self="flex-start")
+        )
         self.sound = widgets.Audio(
             format="flac", autoplay=False, loop=False, layout=widgets.Layout(width="22em")
         )
