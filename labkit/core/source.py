@@ -14,7 +14,7 @@ class Clip:
     """Samples in memory, read from front to back."""
 
     def __init__(self, samples: Samples, sample_rate: int = SAMPLE_RATE) -> None:
-        self.samples = samples.reshape(len(samples), -1)
+        self.samples = samples if samples.ndim == 2 else samples[:, np.newaxis]
         self.sample_rate = sample_rate
         self.channels = self.samples.shape[1]
         self._position = 0

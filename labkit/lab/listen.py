@@ -33,7 +33,7 @@ STOP_THE_OTHERS = (
 
 def flac_bytes(samples: Samples, sample_rate: int) -> bytes:
     """A whole FLAC file from 16-bit samples of shape (samples, channels)."""
-    samples = samples.reshape(len(samples), -1)
+    samples = samples if samples.ndim == 2 else samples[:, np.newaxis]
     out = io.BytesIO()
     with av.open(out, "w", format="flac") as file:
         stream: Any = file.add_stream("flac", rate=sample_rate)
