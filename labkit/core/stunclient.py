@@ -105,6 +105,10 @@ class StunClient:
         self.tick(now)
         return transaction
 
+    def forget(self, transaction: bytes) -> None:
+        """Ask no more: the answer does not matter now."""
+        self._transactions.pop(transaction, None)
+
     def receive_datagram(self, data: bytes, source: Address, now: int) -> None:
         """An answer, or something that is none and is counted."""
         try:
