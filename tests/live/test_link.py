@@ -164,30 +164,27 @@ def test_the_kernel_retransmits_and_everything_arrives(need, tmp_path):
     assert server.stdout.lines[-1] == hashlib.sha256(text.encode()).hexdigest()
     again = tshark(capture, "tcp.analysis.retransmission && ip.src == 10.9.0.1", "frame.number")
     gone = tshark(capture, "frame.comment == lost", "ip.src")
-    assert len(again) > 3
+    assert again
+    assert lost > 0
     assert gone == [["10.9.0.1"]] * lost
 
 
-@pytest.mark.peer
-@pytest.mark.parametrize("proto", ["tcp", "rtp"])
-def test_a_voice_is_heard_over_it(need, tmp_path, proto):
-    need("tshark")
-    wav, capture = tmp_path / "heard.wav", tmp_path / "call.pcapng"
-    with LabNetwork("voip-10", seed=7, capture=capture) as net:
+def test_a_voice_is_heard_over_it(tmp_path):
+    """Over RTP here; over TCP, by the command and without root, in test_link_commands."""
+    wav = tmp_path / "heard.wav"
+    with LabNetwork("voip-10", seed=7) as net:
         where = ["--host", net.bob.address, "--port", "5000"]
         streamer = net.bob.start(
-            ["streamer", "serve", "--proto", proto, *where, "--source", "speech"]
+            ["streamer", "serve", "--proto", "rtp", *where, "--source", "speech"]
         )
-        net.bob.wait_for_port(5000)
+        net.bob.wait_for_port(5000, proto="udp")
         listen = ["--addr", f"{net.bob.address}:5000", "--out", wav, "--no-sound", "--seconds", "4"]
-        done = net.alice.run(["receiver", "connect", "--proto", proto, *listen], timeout=30)
-        assert streamer.poll() is None or streamer.poll() == 0, streamer.stderr.text
+        done = net.alice.run(["receiver", "connect", "--proto", "rtp", *listen], timeout=30)
+        assert streamer.poll() in (None, 0), streamer.stderr.text
     assert done.returncode == 0, done.stderr
-    samples = read_wav(wav)[0].astype(float)
+    samples, _ = read_wav(wav)
     assert len(samples) > 48_000
-    assert np.sqrt(np.mean(samples**2)) > 300, "silence"
-    if proto == "tcp":
-        assert tshark(capture, "tcp.analysis.retransmission", "ip.src")
+    assert np.sqrt(np.mean(samples.astype(float) ** 2)) > 300, "silence"
 
 
 @pytest.mark.peer
@@ -344,12 +341,29 @@ def test_what_is_printed_without_end_does_not_block(net):
 
 def test_a_signal_reaches_a_program_and_its_children(net):
     program = net.bob.start(["bash", "-c", "sleep 1000 & echo $!; wait"])
-    child = program.stdout.wait_for("\n").strip()
+    child = program.stdout.wait_for("\n")
     assert program.poll() is None
     program.terminate()
     assert program.wait(5) == -signal.SIGTERM
     alive = net.bob.run(["bash", "-c", f"kill -0 {child}"])
     assert alive.returncode == 1
+
+
+def test_one_thread_may_end_what_another_one_waits_for(net):
+    program = net.alice.start(["sleep", "1000"])
+    waiting = threading.Thread(target=program.wait)
+    waiting.start()
+    program.terminate()
+    waiting.join(5)
+    assert program.returncode == -signal.SIGTERM
+
+
+def test_a_child_that_lives_on_does_not_keep_a_program_from_having_ended(net):
+    program = net.alice.start(["bash", "-c", "echo done; sleep 1000 &"])
+    program.stdout.wait_for("done")
+    while program.poll() is None:
+        pass
+    assert program.returncode == 0
 
 
 def test_an_unknown_program_and_a_silly_command_are_refused(net):
@@ -486,7 +500,7 @@ def test_when_its_maker_dies_nothing_is_left(tmp_path, number):
         text=True,
     )
     keeper = int(maker.stdout.readline())
-    while len(processes(mark)) < 5 and maker.poll() is None:  # the maker, bash and three sleepers
+    while len(processes(mark)) < 4:  # the maker and three sleepers, at least
         time.sleep(0.02)
     maker.send_signal(number)
     maker.wait()

@@ -10,11 +10,13 @@ import tempfile
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from labkit.cli.netlab import fill_in
 from labkit.live.link import LabNetwork
 from labkit.live.link.support import explain
+from labkit.live.wav import read_wav
 from labkit.words.errors import MissingCapability
 
 pytestmark = [pytest.mark.live, pytest.mark.net]
@@ -174,62 +176,99 @@ print(sock.recvfrom(100)[1][0])
 """
 
 
-@pytest.fixture
-def ordinary():
-    """Runs Python as nobody, who can read a copy of labkit and open a TUN device.
+def opened_to_all(paths, folder):
+    """Lines of shell that make some folders reachable for everybody, in a mount namespace.
 
-    Distributions let everybody open /dev/net/tun; where only root may, a device node that is open
-    to all is laid over it, in a mount namespace that nobody else sees.
+    Python, or the environment of these tests, may lie in a home that is closed to others: then an
+    empty folder is laid over that home, and the wanted ones are put back into it.
+    """
+    parents = {parent for path in paths for parent in path.parents}
+    closed = {parent for parent in parents if not parent.stat().st_mode & stat.S_IXOTH}
+    hidden = [path for path in paths if closed & set(path.parents)]
+    aside = [(path, folder / f"aside{number}") for number, path in enumerate(hidden)]
+    return [
+        *(f"mkdir {there} && mount --bind {path} {there}" for path, there in aside),
+        *(f"mount -t tmpfs -o mode=755 none {home}" for home in sorted(closed)[:1]),
+        *(f"mkdir -p {path} && mount --bind {there} {path}" for path, there in aside),
+    ]
+
+
+@pytest.fixture
+def ordinary(need):
+    """Runs Python in a folder as nobody, with a copy of labkit and a TUN device he can open.
+
+    Distributions let everybody open /dev/net/tun; where only root may, a node that is open to all
+    is laid over it. The mount namespace in which this is done is nobody else's.
     """
     if os.geteuid() != 0:
-        yield lambda *words: [sys.executable, *words]
-        return
+        pytest.skip("all of these tests run as an ordinary user already")
+    need("unshare", "setpriv")
     with tempfile.TemporaryDirectory(prefix="labkit-") as name:
         folder = Path(name)
-        shutil.copytree(ROOT / "labkit", folder / "labkit")
-        shutil.copytree(ROOT / "netem", folder / "netem")
+        for part in ("labkit", "netem"):
+            shutil.copytree(ROOT / part, folder / part)
         for path in (folder, *folder.rglob("*")):
             path.chmod(0o755 if path.is_dir() else 0o644)
-        tun = folder / "tun"
-        os.mknod(tun, 0o666 | stat.S_IFCHR, os.makedev(10, 200))
-        tun.chmod(0o666)
+        os.mknod(folder / "tun", stat.S_IFCHR | 0o666, os.makedev(10, 200))
+        (folder / "tun").chmod(0o666)
         (folder / "out").mkdir()
         os.chown(folder / "out", NOBODY, NOBODY)
-        script = (
-            f"mount --bind {tun} /dev/net/tun && cd {folder}/out && exec setpriv --reuid={NOBODY} "
-            f'--regid={NOBODY} --clear-groups env -i PATH="$PATH" PYTHONPATH={folder} "$@"'
-        )
-        # The interpreter of these tests may lie in a home that nobody else can enter.
-        python = "/usr/bin/python3"
-        yield lambda *words: [
-            *("unshare", "--mount", "--propagation", "private", "sh", "-c", script, "sh", python),
-            *words,
+        python = f'env -i PATH=/usr/bin:/bin HOME=. PYTHONPATH={folder} {sys.executable} "$@"'
+        script = [
+            *opened_to_all([Path(sys.base_prefix), Path(sys.prefix)], folder),
+            f"mount --bind {folder}/tun /dev/net/tun",
+            f"cd {folder}/out",
+            f"exec setpriv --reuid={NOBODY} --regid={NOBODY} --clear-groups {python}",
         ]
 
+        def run(*words):
+            unshare = ["unshare", "--mount", "--propagation", "private", "sh", "-c"]
+            command = [*unshare, " && ".join(script), "sh", *words]
+            return subprocess.run(command, capture_output=True, text=True, timeout=50)
 
-def test_no_root_is_needed(need, ordinary, tmp_path):
-    need("unshare", "setpriv")
-    capture = "x.pcapng" if os.geteuid() == 0 else str(tmp_path / "x.pcapng")
-    command = ordinary("-c", UNPRIVILEGED, capture)
-    done = subprocess.run(command, capture_output=True, text=True, timeout=50)
+        yield run, folder / "out"
+
+
+def test_no_root_is_needed(ordinary):
+    run, _ = ordinary
+    done = run("-c", UNPRIVILEGED, "x.pcapng")
     assert done.returncode == 0, done.stderr
-    user = NOBODY if os.geteuid() == 0 else os.geteuid()
-    assert done.stdout == f"{user} 10.9.1.1\n"
+    assert done.stdout == f"{NOBODY} 10.9.1.1\n"
 
 
-def test_a_shell_works_without_root_too(need, ordinary):
-    need("unshare", "setpriv")
-    main = "import sys; from labkit.cli.labkit import main; sys.exit(main())"
-    command = ordinary(
-        "-c",
-        main,
-        "net",
-        "run",
-        "--",
-        "sh",
-        "-c",
-        "ip addr add 10.8.0.1 dev lo; id -u; ip -br addr show lo",
-    )
-    done = subprocess.run(command, capture_output=True, text=True, timeout=50)
+@pytest.mark.peer
+def test_without_root_a_voice_is_heard_over_a_kernel_that_retransmits(need, ordinary):
+    need("tshark")
+    run, out = ordinary
+    done = run(
+        *LABKIT[1:], "net", "run", "--profile", "voip-10", "--capture", "call.pcapng",
+        "--bob", "streamer serve --proto tcp --host {bob} --port 5000 --source speech", "--",
+        "receiver", "connect", "--proto", "tcp", "--addr", "{bob}:5000",
+        "--out", "heard.wav", "--no-sound", "--seconds", "4",
+    )  # fmt: skip
     assert done.returncode == 0, done.stderr
+    samples, _ = read_wav(out / "heard.wav")
+    assert len(samples) > 48_000
+    assert np.sqrt(np.mean(samples.astype(float) ** 2)) > 300, "silence"
+    read = ["tshark", "-r", out / "call.pcapng", "-Y", "tcp.analysis.retransmission"]
+    again = subprocess.run(read, capture_output=True, text=True, check=True)
+    assert "Retransmission" in again.stdout
+
+
+def test_a_shell_without_root_has_root_s_rights_in_its_network_only(ordinary):
+    run, _ = ordinary
+    rights = "id -u; ip addr add 10.8.0.1 dev lo; ip -br addr show lo; touch /root/x"
+    done = run(*LABKIT[1:], "net", "run", "--", "sh", "-c", rights)
+    assert done.stdout.startswith(f"{NOBODY}\n"), done.stderr
     assert "10.8.0.1" in done.stdout
+    assert done.returncode == 1
+    assert "Permission denied" in done.stderr
+
+
+def test_where_the_device_is_closed_it_says_how_to_open_it(ordinary):
+    run, out = ordinary
+    (out.parent / "tun").chmod(0o600)
+    done = run(*LABKIT[1:], "net", "run", "--", "true")
+    assert done.returncode == 2
+    assert "sudo chmod 666 /dev/net/tun" in done.stderr
+    assert "labkit net relay" in done.stderr

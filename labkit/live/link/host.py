@@ -14,6 +14,7 @@ This module knows no namespace: it asks the keeper of the lab.
 """
 
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -34,7 +35,7 @@ Ask = Callable[..., dict[str, Any]]
 """Asks the keeper, with a message and files; the answer, or a `LabError`."""
 
 LAST_WORDS: Final = 2.0
-"""Seconds that we wait for the rest of the output of a program that has ended: a child of it may
+"""Seconds that we wait for the rest of what a program has printed that has ended: a child of it may
 live on and keep the pipe open."""
 POLL: Final = 0.02
 """Seconds between two looks at who listens."""
@@ -78,7 +79,7 @@ class Output:
             found = self._find(part)
         if found is None:
             raise TimeoutError(f"{part!r} was not printed; what was:\n{self.text}")
-        return found
+        return found.rstrip("\n")
 
     def wait_for_end(self, timeout: float) -> None:
         """Until the program has closed it."""
@@ -126,24 +127,30 @@ class Program:
     def poll(self) -> int | None:
         """Its exit code if it has ended: negative, if a signal ended it."""
         try:
-            return self.wait(0)
+            return self._exit_code(0)
         except subprocess.TimeoutExpired:
             return None
 
     def wait(self, timeout: float | None = None) -> int:
         """Wait for its end; the exit code. `subprocess.TimeoutExpired` when it goes on."""
-        with self._lock:
-            if self.returncode is None:
-                self._exits.settimeout(timeout)
-                try:
-                    code, _ = messages.receive(self._exits)
-                except (TimeoutError, BlockingIOError):
-                    raise subprocess.TimeoutExpired(self.args, timeout or 0) from None
-                self.returncode = -signal.SIGKILL if code is None else code  # None: the lab ended
-                self._exits.close()
+        code = self._exit_code(timeout)
         for output in (self._stdout, self._stderr):
             if output is not None:
                 output.wait_for_end(LAST_WORDS)
+        return code
+
+    def _exit_code(self, timeout: float | None) -> int:
+        """Any number of threads may wait, and one of them reads."""
+        if self.returncode is None:
+            poll = select.poll()
+            poll.register(self._exits, select.POLLIN)
+            if not poll.poll(None if timeout is None else timeout * 1000):
+                raise subprocess.TimeoutExpired(self.args, timeout or 0)
+            with self._lock:
+                if self.returncode is None:
+                    code, _ = messages.receive(self._exits)
+                    # Nothing at all: the lab has ended, and the kernel has killed what was in it.
+                    self.returncode = -signal.SIGKILL if code is None else int(code)
         return self.returncode
 
     def send_signal(self, number: int) -> None:
