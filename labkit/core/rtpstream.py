@@ -94,7 +94,8 @@ class RtpStream:
         self._tail = np.empty(0, np.int64)
         # The last packet: as it came, and unwrapped. Times are counted from the first packet.
         self._last = np.zeros(1, ROW)
-        self._last_seq = self._last_timestamp = 0
+        self._last_seq = self._last_timestamp = self._first_timestamp = 0
+        self._reference = 0, 0  # time and timestamp that the next packet's jitter is taken from
         self._after_noise = False
 
     # Figures ----------------------------------------------------------------------------------
@@ -106,13 +107,18 @@ class RtpStream:
 
     @property
     def lost(self) -> int:
-        """Packets that never came."""
-        return self.expected - self.packets + self.duplicates
+        """Expected less all that came: RFC 3550 appendix A.3. Duplicates can make it negative."""
+        return self.expected - self.packets
+
+    @property
+    def missing(self) -> int:
+        """Packets that never came: what a listener means by loss."""
+        return self.lost + self.duplicates
 
     @property
     def loss(self) -> float:
         """The share of packets that never came: 0 to 1."""
-        return self.lost / self.expected if self.expected else 0.0
+        return self.missing / self.expected if self.expected else 0.0
 
     @property
     def duration(self) -> int:
@@ -149,12 +155,13 @@ class RtpStream:
         if far.any():
             self.restarts += int(np.count_nonzero(far))
             steps[far], ticks[far] = 1, 0
-        self.plausible += int(np.count_nonzero((steps != 0) & ~far)) - (begins and steps[0] != 0)
+        self.plausible += int(np.count_nonzero((steps != 0) & ~far))
         seq = self._last_seq + np.cumsum(steps)
+        timestamp = self._last_timestamp + np.cumsum(ticks)
         self._count_order(seq, begins=begins)
-        jitter = self._count_jitter(rows, before, ticks, rates, begins=begins)
+        jitter = self._count_jitter(rows, timestamp, rates, far)
         if self._timeline is not None:
-            self._timeline.append(self._table(rows, seq, ticks, jitter))
+            self._timeline.append(_table(rows, seq, timestamp, jitter))
         counts = np.bincount(rows["payload_type"])
         for kind in np.flatnonzero(counts).tolist():
             self.payload_types[kind] = self.payload_types.get(kind, 0) + int(counts[kind])
@@ -163,7 +170,7 @@ class RtpStream:
         self.last_time = int(rows["time"][-1])
         self._last = rows[-1:].copy()
         self._last_seq = int(seq[-1])
-        self._last_timestamp += int(ticks.sum())
+        self._last_timestamp = int(timestamp[-1])
 
     def _begin(self, rows: Rows) -> None:
         """The first packet: what comes before it is taken to be itself."""
@@ -171,7 +178,8 @@ class RtpStream:
         self.first_number = int(rows["number"][0])
         self.first_time = int(rows["time"][0])
         self._last_seq = self.first_seq = self.highest_seq = int(rows["seq"][0])
-        self._last_timestamp = int(rows["timestamp"][0])
+        self._last_timestamp = self._first_timestamp = int(rows["timestamp"][0])
+        self._reference = self.first_time, self._first_timestamp
 
     def _count_order(self, seq: Column, *, begins: bool) -> None:
         """Highest number, reordering, duplicates."""
@@ -188,22 +196,32 @@ class RtpStream:
         self.highest_seq = int(top[-1])
         self._tail = np.concatenate([self._tail, seq[-TAIL:]])[-TAIL:]
 
-    def _count_jitter(
-        self, rows: Rows, before: Rows, ticks: Column, rates: Real, *, begins: bool
-    ) -> Real:
-        """The jitter after each packet. A timestamp of a type without a clock changes nothing."""
+    def _count_jitter(self, rows: Rows, timestamp: Column, rates: Real, far: Mask) -> Real:
+        """The jitter after each packet.
+
+        Two kinds of packets change nothing: those of a type without a clock, and those that are
+        older than the first of all, which tshark leaves out too.
+        """
         rate = rates[rows["payload_type"]]
-        clocked = rate > 0
-        clocked[0] &= not begins
-        period = np.divide(NS_PER_S, rate, out=np.zeros_like(rate), where=rate > 0)
-        apart = (rows["time"] - before["time"]) - ticks * period
-        if clocked.all():
+        ahead = timestamp >= self._first_timestamp
+        chain = slice(None) if ahead.all() else np.flatnonzero(ahead)
+        time, stamp, clock = rows["time"][chain], timestamp[chain], rate[chain]
+        clocked = clock > 0
+        period = np.divide(NS_PER_S, clock, out=np.zeros_like(clock), where=clocked)
+        time_before, stamp_before = self._reference
+        apart = np.diff(time, prepend=time_before) - np.diff(stamp, prepend=stamp_before) * period
+        apart[far[chain]] = 0  # a restart: the clocks have nothing to do with each other
+        if len(time):
+            self._reference = int(time[-1]), int(stamp[-1])
+        counts = ahead & (rate > 0)
+        if counts.all():
             jitter = smooth(apart, self.jitter)
         else:
             some = np.concatenate([[self.jitter], smooth(apart[clocked], self.jitter)])
-            jitter = some[np.cumsum(clocked)]
+            jitter = some[np.cumsum(counts)]
         self.jitter = float(jitter[-1])
-        self._summarise(rows, jitter, clocked)
+        counts[0] &= self.packets > 0  # the first has nothing to be compared with
+        self._summarise(rows, jitter, counts)
         return jitter
 
     def _summarise(self, rows: Rows, jitter: Real, counts: Mask) -> None:
@@ -226,11 +244,11 @@ class RtpStream:
         total = self.mean_jitter * (index[0] - 1) + np.cumsum(jitter[counts] / scale)
         self.mean_jitter = float(total[-1] * scale[-1] / index[-1])
 
-    def _table(self, rows: Rows, seq: Column, ticks: Column, jitter: Real) -> Rows:
-        table = np.empty(len(rows), TIMELINE)
-        for name in ("number", "time", "size", "payload_type", "marker"):
-            table[name] = rows[name]
-        table["seq"] = seq
-        table["timestamp"] = self._last_timestamp + np.cumsum(ticks)
-        table["jitter"] = jitter
-        return table
+
+def _table(rows: Rows, seq: Column, timestamp: Column, jitter: Real) -> Rows:
+    """Rows of a timeline."""
+    table = np.empty(len(rows), TIMELINE)
+    for name in ("number", "time", "size", "payload_type", "marker"):
+        table[name] = rows[name]
+    table["seq"], table["timestamp"], table["jitter"] = seq, timestamp, jitter
+    return table

@@ -240,7 +240,7 @@ def _row(number: int, stream: FoundStream) -> list[str]:
         f"{stream.ssrc:#010x}",
         ", ".join(_codec_name(stream, kind) for kind in counts.payload_types),
         str(counts.packets),
-        f"{counts.lost} ({counts.loss:.1%})",
+        f"{counts.missing} ({counts.loss:.1%})",
         str(counts.reordered),
         f"{counts.mean_jitter / NS_PER_MS:.3f} ms",
         f"{counts.max_jitter / NS_PER_MS:.3f} ms",
