@@ -20,6 +20,23 @@ NEW_CLOCK: Final = seconds(5)
 """Two transits further apart are not of one clock: `labkit.core.jitterbuffer` says the same."""
 
 
+LONGEST_GAP: Final = seconds(60)
+"""Between two packets. More means that the capture's clock was set, or its file is damaged."""
+
+
+def steady(times: Sequence[int]) -> list[int]:
+    """Nanoseconds after the first, on a clock that never jumps by more than a minute.
+
+    One wrong time in a file must not make anybody wait for years.
+    """
+    now, steady_times = 0, []
+    for before, time in zip([*times[:1], *times], times, strict=False):
+        step = time - before
+        now += step if abs(step) <= LONGEST_GAP else 0
+        steady_times.append(now)
+    return steady_times
+
+
 class Arrival(NamedTuple):
     """A packet, and when it came, in nanoseconds after the first."""
 

@@ -26,7 +26,7 @@ from labkit.core.payloadtypes import UNKNOWN
 from labkit.core.rtpanalysis import HEADER, Conversation, FoundStream, RtpAnalysis
 from labkit.endpoints.receiver import Buffer, Finished, Heard, Receiver
 from labkit.lab.capturefile import CaptureFile, Progress
-from labkit.lab.recording import Arrival, Recording, sender_trace
+from labkit.lab.recording import Arrival, Recording, sender_trace, steady
 from labkit.lab.replayed import Replayed
 from labkit.live.resend import Sending, resend
 from labkit.wire import rtp
@@ -148,7 +148,9 @@ class Replay:
         progress: Progress | None = None,
     ) -> Sending:
         """Put the packets of a stream on the wire again, with the timing of the capture."""
-        packets = [(raw.time, raw.data) for raw in self.raw(stream) if not raw.cut]
+        raw = [each for each in self.raw(stream) if not each.cut]
+        times = steady([each.time for each in raw])
+        packets = [(time, each.data) for time, each in zip(times, raw, strict=True)]
         return await resend(packets, destination, stop=stop, progress=progress)
 
     # Packets ----------------------------------------------------------------------------------
@@ -169,14 +171,15 @@ class Replay:
         raw = self.raw(stream)
         arrivals = []
         cut = 0
-        for time, data, incomplete in raw:
+        times = steady([each.time for each in raw])
+        for time, (_, data, incomplete) in zip(times, raw, strict=True):
             cut += incomplete
             try:
                 packet = rtp.unpack(data)
             except WireError:
                 continue
             if packet.payload_type == payload_type and packet.payload and not incomplete:
-                arrivals.append(Arrival(time - raw[0].time, packet))
+                arrivals.append(Arrival(time, packet))
         if 2 * cut > len(raw):
             raise BadInput(
                 f"{cut} of {len(raw)} packets were not kept whole by the capture",
