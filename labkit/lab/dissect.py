@@ -22,9 +22,10 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from matplotlib.patches import Rectangle
 
 from labkit.core.meters import JitterMeter, StreamStats
+from labkit.lab import headers
 from labkit.lab.call import BOB
 from labkit.lab.doctor.remedies import this_system
-from labkit.lab.show import LINE, Picture, canvas
+from labkit.lab.show import LINE, PASTELS, Picture, canvas
 from labkit.sim.tap import Crossing, Tap
 from labkit.wire import rtp
 from labkit.words.errors import BadInput, MissingCapability
@@ -36,14 +37,8 @@ if TYPE_CHECKING:
 PORT: Final = BOB[1]
 """Where the listener of a `Call` in virtual time receives."""
 
-RTP_FIELDS: Final = (
-    ("V", 2), ("P", 1), ("X", 1), ("CC", 4), ("M", 1), ("PT", 7), ("sequence number", 16),
-    ("timestamp", 32),
-    ("synchronisation source (SSRC)", 32),
-)  # fmt: skip
+RTP_FIELDS: Final = tuple((field.name, field.bits) for field in headers.RTP.fields)
 """RFC 3550 section 5.1: names and bits, in the order of the wire."""
-
-PASTELS: Final = ("#CFE3F1", "#FBE3BF", "#D5EEDF", "#F6D3C4", "#E6E0F2", "#E8E8E8")
 
 
 # With our eyes -------------------------------------------------------------------------------
