@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from labkit.cli import captures, common, net, replay
+from labkit.cli import captures, common, net, replay, stun
 
 DEMO_EXAMPLES = """\
   labkit demo                           ten seconds of reading and hearing, in virtual time
@@ -41,6 +41,7 @@ def make_parser() -> argparse.ArgumentParser:
     sub.add_argument("--seed", type=int, default=6, help="of the network's dice (6)")
     sub.add_argument("--out", type=Path, default=Path("demo"), metavar="FOLDER", help="(demo)")
     net.add(commands)
+    stun.add(commands)
     replay.add(commands)
     captures.add(commands)
     return parser
