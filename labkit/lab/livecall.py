@@ -56,7 +56,7 @@ async def _over_udp(
         receiver = call.receiver(relay.address, offset)
         bob = await open_udp(receiver, on_event=take)
         try:
-            await done.wait()
+            await _until(done, alice.done, bob.done)
         finally:
             bob.close()
             alice.close()
@@ -67,13 +67,25 @@ async def _over_tcp(
     call: "Call", notes: Notes, take: Callable[[Event], None], done: asyncio.Event
 ) -> Result:
     sender, receiver = call.sender(), call.receiver(None)
-    server = await serve_tcp(lambda: TcpConnection(sender))
+    alice = TcpConnection(sender)
+    server = await serve_tcp(lambda: alice)
     address = server.sockets[0].getsockname()[:2]
     async with await TcpRelay.start(("127.0.0.1", 0), address, call.profile, call.seed) as relay:
         bob = await connect_tcp(receiver, *relay.address, on_event=take)
         try:
-            await done.wait()
+            await _until(done, alice.done, bob.done)
         finally:
             bob.close()
+            alice.close()
             server.close()
     return call.result(sender, receiver, notes)
+
+
+async def _until(done: asyncio.Event, *ends: "asyncio.Future[None]") -> None:
+    """Until the last frame was played. What a student's part raises meanwhile is raised here."""
+    for end in ends:
+        end.add_done_callback(lambda end: done.set() if end.exception() else None)
+    await done.wait()
+    for end in ends:
+        if end.done():
+            end.result()
