@@ -350,9 +350,9 @@ class _Reader:
         else:
             self.unknown()
 
-    def unknown(self) -> None:
+    def unknown(self, name: str = "data") -> None:
         if self.at < self.end:
-            layer = Layer("data", "")
+            layer = Layer(name, "")
             self.found.layers.append(layer)
             self.rest(layer, "bytes")
 
@@ -387,7 +387,7 @@ class _Reader:
                 self.within(self.at - UDP.size + layer["length"])
                 self.datagram()
         else:
-            self.unknown()
+            self.unknown(PROTOCOLS.get(protocol, "data"))
 
     def tcp(self) -> None:
         begin = self.at

@@ -103,9 +103,10 @@ def _label(packet: Seen, segment: Segment | None) -> str:
         mark = " M" if rtp.get("M") else ""
         return f"RTP {rtp.get('sequence number')}{mark}, {rtp.get('payload') or 0} bytes"
     if own := packet.found.get("minirtp"):
-        return (
-            f"{own.text('kind').split('(')[-1].strip(')')} {own['seq']}, {own.get('payload')} bytes"
-        )
+        kind = own.text("kind").split("(")[-1].strip(")")
+        return f"{kind} {own['seq']}, {own.get('payload') or 0} bytes"
+    if names[-1] == "IP":
+        return f"fragment from byte {8 * (packet.found['IP'].get('fragment offset') or 0)} on"
     if any(name.startswith("RTCP") for name in names):
         return "RTCP " + " ".join(
             TEXTS.get(name, name) for name in names if name.startswith("RTCP")

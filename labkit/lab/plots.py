@@ -43,14 +43,17 @@ def clock_rate(stream: VoiceStream) -> int:
     return STATIC_RATES.get(stream.packets[0].payload_type, SAMPLE_RATE)
 
 
-def sequence(traffic: Traffic, which: int = 0) -> Picture:
+Span = tuple[float, float]
+
+
+def sequence(traffic: Traffic, which: int = 0, seconds: Span | None = None) -> Picture:
     """Sequence numbers over time: of the first TCP connection, or where there is none of voice.
 
-    `which` chooses another connection or stream.
+    `which` chooses another connection or stream, `seconds` a part of the time: (2.2, 2.8).
     """
     if which < len(traffic.connections):
-        return _stevens(traffic.connections[which])
-    return _voice_sequence(_voice(traffic, which))
+        return _stevens(traffic.connections[which], seconds)
+    return _voice_sequence(_voice(traffic, which), seconds)
 
 
 def _voice(traffic: Traffic, which: int) -> VoiceStream:
@@ -62,7 +65,7 @@ def _voice(traffic: Traffic, which: int) -> VoiceStream:
 # TCP -----------------------------------------------------------------------------------------
 
 
-def _stevens(connection: Connection) -> Picture:
+def _stevens(connection: Connection, span: Span | None) -> Picture:
     sides = [connection.sent(by_client=side) for side in (True, False)]
     by_client = sum(s.size for s in sides[0]) > sum(s.size for s in sides[1])
     data = connection.sent(by_client=by_client)
@@ -82,10 +85,20 @@ def _stevens(connection: Connection) -> Picture:
         axes.legend(loc="upper left")
         top = max((s.end for s in data), default=1)
         axes.set_ylim(-0.03 * top, 1.25 * top)
+        _zoom(axes, span, [((s.now - zero) / NS_PER_S, s.end) for s in data])
     again = sum(s.repeated for s in data)
     shut = sum(s.window == 0 and "RST" not in s.flags for s in answers)
     words = f"{len(data)} segments with data, {again} sent again, {shut} zero windows"
     return Picture(figure, words)
+
+
+def _zoom(axes: Any, span: Span | None, points: list[tuple[float, int]]) -> None:
+    """Show a part of the time, and what happened in it."""
+    if span is not None:
+        inside = [number for time, number in points if span[0] <= time <= span[1]] or [0, 1]
+        room = 0.1 * (max(inside) - min(inside)) + 1
+        axes.set_xlim(*span)
+        axes.set_ylim(min(inside) - room, max(inside) + 2 * room)
 
 
 def _draw_segments(
@@ -119,7 +132,7 @@ def _points(segments: list[Segment], zero: int) -> tuple[list[float], list[int]]
 # Voice ---------------------------------------------------------------------------------------
 
 
-def _voice_sequence(stream: VoiceStream) -> Picture:
+def _voice_sequence(stream: VoiceStream, span: Span | None) -> Picture:
     came = stream.arrived
     zero = stream.packets[0].now
     ahead: list[VoicePacket] = []
@@ -143,6 +156,7 @@ def _voice_sequence(stream: VoiceStream) -> Picture:
         axes.set_xlabel("time (s)")
         axes.set_ylabel("sequence number")
         axes.legend(loc="upper left")
+        _zoom(axes, span, [((p.now - zero) / NS_PER_S, p.seq) for p in came])
     words = f"{len(came)} packets, {len(missing)} missing, {len(behind)} out of order"
     return Picture(figure, words)
 
