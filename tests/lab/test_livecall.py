@@ -12,6 +12,7 @@ from labkit.core.timeline import Fate
 from labkit.lab.call import Call
 from labkit.lab.result import Result
 from labkit.lab.sources import speech
+from labkit.live.loop import run
 from labkit.words.units import ms
 
 pytestmark = pytest.mark.live
@@ -20,7 +21,7 @@ SECONDS = 5
 CALLS = {
     "voip-10, adaptive": ("voip-10", None),
     "wifi-busy, adaptive": ("wifi-busy", None),
-    "voip-10, fixed": ("voip-10", Fixed(ms(70))),
+    "voip-10, fixed": ("voip-10", Fixed(ms(120))),
 }
 
 
@@ -37,7 +38,7 @@ def twice() -> dict[str, tuple[Result, Result]]:
         return await asyncio.gather(*(call.run() for call in calls.values()))
 
     simulated = [call.simulate() for call in calls.values()]
-    return dict(zip(calls, zip(simulated, asyncio.run(run_all()), strict=True), strict=True))
+    return dict(zip(calls, zip(simulated, run(run_all()), strict=True), strict=True))
 
 
 @pytest.mark.parametrize("name", CALLS)
