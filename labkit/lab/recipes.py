@@ -31,7 +31,7 @@ from labkit.lab.captures import Entry, Taken
 from labkit.lab.links import link
 from labkit.lab.sources import speech
 from labkit.live.link.network import LabNetwork
-from labkit.resources import load_profile
+from labkit.resources import captures_folder, load_profile
 from labkit.sim.clock import SkewedClock
 from labkit.sim.tap import Tap
 from labkit.sim.world import World
@@ -298,31 +298,31 @@ def drift(entry: Entry, profile: Profile, path: Path) -> None:
 
 
 def take(name: str, folder: Path | None = None) -> Taken:
-    """Take a capture again, and write down what was taken. Takes as long as it is."""
+    """Take a capture again, and write down in the manifest what was taken. Takes as long as it is.
+
+    `folder` is another one than ours; it must have a manifest.
+    """
     entry = captures.describe(name)
-    path = entry.path if folder is None else folder / f"{entry.name}.pcapng"
+    path = (folder or captures_folder()) / f"{entry.name}.pcapng"
     words = entry.profile
     profile = load_profile(words) if isinstance(words, str) else link(entry.name, **words)
     if entry.name == "02_drift":
         drift(entry, profile, path)
-        return _done(entry, path, [], folder)
-    if entry.name not in RECIPES:
-        raise BadInput(
-            f"there is no recipe for {entry.name}", "a function in labkit/lab/recipes.py"
-        )
-    with tempfile.TemporaryDirectory() as rooms:
-        net = LabNetwork(
-            profile, seed=entry.seed, capture=path, capture_at=entry.at, **OPTIONS[entry.name]
-        )
-        with net:
-            stage = Stage(net, Path(rooms))
-            RECIPES[entry.name](stage)
-            net.counts()
-    return _done(entry, path, stage.programs, folder)
-
-
-def _done(entry: Entry, path: Path, programs: list[str], folder: Path | None) -> Taken:
+        programs = []
+    elif entry.name in RECIPES:
+        programs = play(entry, profile, path)
+    else:
+        raise BadInput(f"there is no recipe for {entry.name}", "a function in lab/recipes.py")
     taken = captures.measured(path, programs)
-    if folder is None:
-        captures.write_taken(entry.name, taken)
+    captures.write_taken(entry.name, taken, folder)
     return taken
+
+
+def play(entry: Entry, profile: Profile, path: Path) -> list[str]:
+    """Play a recipe in a lab network; the programs that it started."""
+    options = OPTIONS[entry.name]
+    net = LabNetwork(profile, seed=entry.seed, capture=path, capture_at=entry.at, **options)
+    with tempfile.TemporaryDirectory() as room, net:
+        stage = Stage(net, Path(room))
+        RECIPES[entry.name](stage)
+    return stage.programs
