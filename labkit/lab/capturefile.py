@@ -30,10 +30,13 @@ class CaptureFile:
     def datagrams(self) -> Iterator[Datagrams]:
         """Every UDP datagram, in batches. `BadInput` when this is no file, or not a capture."""
         try:
-            with self.path.open("rb") as file:
+            with self.path.open("rb", buffering=0) as file:
                 size = self.path.stat().st_size if self.path.is_file() else 0
-                while self.capture.error is None and (piece := file.read(PIECE)):
-                    yield self.reader.read(self.capture.receive(piece))
+                while self.capture.error is None:
+                    count = file.readinto(self.capture.room(PIECE))
+                    if not count:
+                        break
+                    yield self.reader.read(self.capture.filled(count))
                     if self._progress is not None:
                         self._progress(file.tell() if size else self.capture.offset, size)
         except OSError as error:

@@ -117,6 +117,7 @@ class CaptureReader:
         self.error: WireError | None = None
         self._format: Format | None = None
         self._rest = joined()
+        self._buffer = joined()
 
     @property
     def comments(self) -> list[str]:
@@ -128,6 +129,29 @@ class CaptureReader:
         if self.error is not None:
             return no_records(self._rest)
         self._rest = joined(self._rest[:-PAD], data)
+        return self._scan()
+
+    def room(self, size: int) -> memoryview:
+        """Where a file may put its next `size` bytes: `filled` then reads them where they are.
+
+        The room is the same each time, so that no memory is asked for and nothing is copied. The
+        `data` of earlier records is overwritten.
+        """
+        left = len(self._rest) - PAD
+        if len(self._buffer) < left + size + PAD:
+            self._buffer = np.empty(left + 2 * size + PAD, np.uint8)
+        self._buffer[:left] = self._rest[:left]
+        self._rest = self._buffer[: left + PAD]
+        return self._buffer.data[left : left + size]
+
+    def filled(self, size: int) -> Records:
+        """The packets that are whole, now that `size` bytes are in the room; after an error none."""
+        end = len(self._rest) - PAD + size
+        self._buffer[end : end + PAD] = 0
+        self._rest = self._buffer[: end + PAD]
+        return self._scan() if self.error is None else no_records(self._rest)
+
+    def _scan(self) -> Records:
         if self._format is None and not self._begin():
             return no_records(self._rest)
         assert self._format is not None

@@ -235,6 +235,21 @@ def test_pieces_of_any_size_read_the_same(data, size):
 
 
 @every_file
+@pytest.mark.parametrize("size", [7, 999, 1 << 20])
+def test_a_file_may_be_read_into_the_reader_itself(data, size):
+    """In pieces of any size, also when the room is not filled."""
+    reader, times = CaptureReader(), []
+    at = 0
+    data = data[:6_000]
+    while at < len(data):
+        count = min(max(1, size - at % 3), len(data) - at)
+        reader.room(size)[:count] = data[at : at + count]
+        times += reader.filled(count).time.tolist()
+        at += count
+    assert times == [row[0] for row in read(data)[0]]
+
+
+@every_file
 def test_a_file_that_is_cut_off_says_where(data):
     rows, packets, _ = read(data)
     found, kept, error = read(data[:-1])
