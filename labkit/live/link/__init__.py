@@ -5,7 +5,8 @@
     plan         who is there, and how they are joined
     forwarder    the wires: profile, priority, NAT, capture
     helper       the process that keeps it all
-    namespaces, device, messages, nat, priority, support      its parts
+    ways         one link: what happens to a packet on it; with nat and priority
+    namespaces, device, messages, punctual, support      its parts
 
 It runs on Linux. On other systems, and where Linux does not let ordinary users have namespaces,
 `labkit.live.relay` does the same to one port.

@@ -1,8 +1,8 @@
 """The wires of a lab: reads what the kernels send, does what the profile says, hands it over.
 
 One process, one loop, no threads. It waits with select(2), which takes microseconds (epoll_wait(2)
-takes milliseconds, and would be up to one late), and lets the kernel round its timers by 1 ns.
-What comes from a device is read in rows, so that no direction starves.
+takes milliseconds, and would be up to one late). What comes from a device is read in rows, so that
+no direction starves.
 
 This module decides nothing about packets: `labkit.live.link.ways` does.
 """
@@ -17,8 +17,8 @@ from typing import BinaryIO, Final
 
 from labkit.live.clock import now, wallclock_offset
 from labkit.live.link import messages
-from labkit.live.link.namespaces import wake_in_time
 from labkit.live.link.plan import Plan
+from labkit.live.link.punctual import be_punctual
 from labkit.live.link.ways import ImpairedWay, Way, make_ways
 from labkit.wire.pcap import PcapngWriter
 from labkit.words.units import NS_PER_S, ms
@@ -111,7 +111,7 @@ def forward(
     `devices` are the wires, by host and name of the device. `BadInput` when a file is missing
     that the profile names.
     """
-    wake_in_time()
+    be_punctual()
     ways: dict[str, Way] = {}
     for number, link in enumerate(plan.links):
         near = devices[link.near.host, link.near.device]

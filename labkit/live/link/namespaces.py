@@ -24,7 +24,6 @@ CLONE_NEWPID: Final = 0x20000000
 CLONE_NEWNET: Final = 0x40000000
 
 PR_SET_PDEATHSIG: Final = 1
-PR_SET_TIMERSLACK: Final = 29
 PR_CAP_AMBIENT: Final = 47
 PR_CAP_AMBIENT_RAISE: Final = 2
 CAPABILITY_VERSION_3: Final = 0x20080522
@@ -61,11 +60,6 @@ def enter(namespace: int, kind: int) -> None:
 def die_with_parent() -> None:
     """Be killed when the process that forked us ends. It must have no threads."""
     _check(_libc().prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0), "prctl")
-
-
-def wake_in_time() -> None:
-    """Let the kernel round our timers by 1 ns; by default it is up to 50 us."""
-    _check(_libc().prctl(PR_SET_TIMERSLACK, 1, 0, 0, 0), "prctl")
 
 
 def isolate() -> None:
