@@ -10,7 +10,7 @@ On loopback there is nothing to see: a Linux receiver that reads at once acknowl
 import json
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 
@@ -21,6 +21,7 @@ from labkit.live.link import LabNetwork
 from labkit.wire.framing import FrameDecoder, Kind
 from labkit.words.linkspec import LinkSpec
 from labkit.words.profile import Profile
+from labkit.words.seqnum import ahead32
 from labkit.words.units import SAMPLE_RATE, ms, ticks_to_ns, to_ms
 
 pytestmark = [pytest.mark.live, pytest.mark.peer, pytest.mark.net]
@@ -51,9 +52,10 @@ asyncio.run(main(sys.argv[1], int(sys.argv[2]), sys.argv[3]))
 """A receiver that plays nothing and writes down when each frame came, in one process."""
 
 
-def delays(times: Iterable[tuple[int, int]]) -> list[float]:
+def delays(times: Sequence[tuple[int, int]]) -> list[float]:
     """How much later than the least late one each frame was, in ms. `times`: (when, timestamp)."""
-    transits = [when - ticks_to_ns(timestamp, SAMPLE_RATE) for when, timestamp in times]
+    _, first = times[0]
+    transits = [when - ticks_to_ns(ahead32(stamp, first), SAMPLE_RATE) for when, stamp in times]
     least = min(transits)
     return sorted(to_ms(transit - least) for transit in transits)
 
