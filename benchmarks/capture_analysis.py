@@ -25,7 +25,7 @@ from pathlib import Path
 
 from labkit.lab.replay import Replay
 from labkit.wire import ip, pcap, rtp
-from labkit.wire.datagrams import ETHERNET
+from labkit.wire.linklayer import ETHERNET
 from labkit.words.packet import Packet
 
 PACKETS = 100_000

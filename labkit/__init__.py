@@ -23,6 +23,7 @@ _HOME = {
     "Pcma": "labkit.codec.g711",
     "Pcmu": "labkit.codec.g711",
     "Prediction": "labkit.lab.predict",
+    "Replay": "labkit.lab.replay",
     "Result": "labkit.lab.result",
     "frontier": "labkit.lab.show",
     "histogram": "labkit.lab.show",

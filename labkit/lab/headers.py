@@ -19,8 +19,8 @@ from ipaddress import ip_address
 from typing import Final, NamedTuple
 
 from labkit.wire import framing, minirtp, rtcp, rtp
-from labkit.wire.datagrams import ETHERNET, LOOP, NULL, RAW, SLL, SLL2, VLAN_TAGS
 from labkit.wire.ip import PROTOCOL_TCP, PROTOCOL_UDP
+from labkit.wire.linklayer import ETHERNET, LOOP, NULL, RAW, SLL, SLL2, VLAN_TAGS
 from labkit.words.errors import WireError
 
 TYPE_IPV4, TYPE_IPV6 = 0x0800, 0x86DD

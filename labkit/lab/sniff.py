@@ -38,7 +38,7 @@ from labkit.lab.doctor.trial import Status
 from labkit.lab.headers import LINKTYPE_IP
 from labkit.lab.traffic import Seen, Traffic
 from labkit.live.link.host import Host
-from labkit.wire.datagrams import ETHERNET
+from labkit.wire.linklayer import ETHERNET
 from labkit.words.errors import BadInput, MissingCapability
 from labkit.words.units import NS_PER_S
 

@@ -5,9 +5,9 @@
     reader.flows                       the flows: both addresses and ports
     reader.others                      what was no UDP, by name and number
 
-Link layers: Ethernet with any number of VLAN tags (IEEE 802.1Q), Linux cooked captures in both
-versions, BSD loopback, and IP without any. IPv4 (RFC 791) and IPv6 (RFC 8200) with its extension
-headers; what was cut into fragments is put together again by `labkit.wire.fragments`.
+IPv4 (RFC 791) and IPv6 (RFC 8200) with its extension headers, on any link that
+`labkit.wire.linklayer` knows; what was cut into fragments is put together again by
+`labkit.wire.fragments`.
 
 Each step takes all packets of a batch at once. Addresses become a number, the flow, as soon as they
 are read, and a Python loop runs over flows and fragments only.
@@ -23,20 +23,11 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from labkit.wire.columns import EMPTY, PAD, Bytes, Column, Mask, grouped, joined, number, pull
+from labkit.wire.columns import EMPTY, PAD, Bytes, Column, Mask, grouped, joined, pull
 from labkit.wire.fragments import Fragment, Reassembler
 from labkit.wire.ip import PROTOCOL_UDP, Endpoint
+from labkit.wire.linklayer import TYPE_IPV4, TYPE_IPV6, after_link, ethertype_name
 from labkit.wire.pcapreader import Records
-
-NULL, ETHERNET, LOOP, SLL, SLL2 = 0, 1, 108, 113, 276
-RAW: Final = (101, 12, 14, 228, 229)
-"""Link types without a link layer: RAW, what it is called on BSD, IPv4 and IPv6."""
-
-TYPE_IPV4, TYPE_IPV6 = 0x0800, 0x86DD
-VLAN_TAGS: Final = (0x8100, 0x88A8, 0x9100)
-MOST_TAGS: Final = 8
-IPV6_FAMILIES: Final = (10, 24, 28, 30)
-"""AF_INET6 is 10 on Linux, 24, 28 and 30 on the BSDs and macOS."""
 
 EXTENSIONS: Final = (0, 43, 60, 135, 139, 140)
 """IPv6 headers that say their length in units of 8 bytes, less one (RFC 6564)."""
@@ -67,7 +58,6 @@ MAX_FLOWS: Final = 65_536
 """Flows told apart; datagrams of any more are counted among the others."""
 
 PROTOCOLS: Final = {1: "ICMP", 2: "IGMP", 6: "TCP", 47: "GRE", 50: "ESP", 58: "ICMPv6", 132: "SCTP"}
-ETHERTYPES: Final = {0x0806: "ARP", 0x88CC: "LLDP", 0x888E: "EAPOL", 0x8864: "PPPoE"}
 
 Words = npt.NDArray[np.uint64]
 
@@ -146,12 +136,12 @@ class DatagramReader:
         for link in np.unique(records.link):
             rows = np.flatnonzero(records.link == link)
             at, end = records.start[rows], records.start[rows] + records.captured[rows]
-            place[rows], ethertype[rows] = _after_link(records.data, at, end, int(link))
+            place[rows], ethertype[rows] = after_link(records.data, at, end, int(link))
         unknown = (ethertype != TYPE_IPV4) & (ethertype != TYPE_IPV6)
         if unknown.any():
             types, counts = np.unique(ethertype[unknown], return_counts=True)
             for kind, count in zip(types.tolist(), counts.tolist(), strict=True):
-                self.others[_ethertype_name(kind)] += count
+                self.others[ethertype_name(kind)] += count
         return place, ethertype
 
     # IP ---------------------------------------------------------------------------------------
@@ -311,36 +301,6 @@ class DatagramReader:
         return row[good]
 
 
-def _after_link(data: Bytes, at: Column, end: Column, link: int) -> tuple[Column, Column]:
-    """Where IP begins, and the type, of packets with one link type. Type 0: not known."""
-    if link == ETHERNET:
-        place, kind = at + 14, number(data, ">u2", at + 12)
-    elif link == SLL:
-        place, kind = at + 16, number(data, ">u2", at + 14)
-    elif link == SLL2:
-        place, kind = at + 20, number(data, ">u2", at)
-    elif link in (NULL, LOOP):
-        # The family is in the byte order of whoever captured: one of the two reads small.
-        family = np.minimum(number(data, "<u4", at), number(data, ">u4", at))
-        kind = np.where(family == 2, TYPE_IPV4, 0)
-        kind[np.isin(family, IPV6_FAMILIES)] = TYPE_IPV6
-        place = at + 4
-    elif link in RAW:
-        version = data[at] >> 4
-        kind = np.where(version == 4, TYPE_IPV4, np.where(version == 6, TYPE_IPV6, 0))
-        place = at
-    else:
-        return at, np.zeros(len(at), np.int64)
-    for _ in range(MOST_TAGS):
-        tagged = np.isin(kind, VLAN_TAGS)
-        if not tagged.any():
-            break
-        kind[tagged] = number(data, ">u2", np.minimum(place, end)[tagged] + 2)
-        place[tagged] += 4
-    kind[place > end] = 0
-    return np.minimum(place, end), kind
-
-
 def _skip_extensions(
     data: Bytes, start: Column, end: Column, protocol: Column
 ) -> tuple[Column, Column]:
@@ -388,11 +348,3 @@ def _flow_from(key: tuple[int, ...]) -> Flow:
         pairs = (words[0] << 64 | words[1], words[2] << 64 | words[3])
         hosts = [str(ip_address(host.to_bytes(16, "big"))) for host in pairs]
     return Flow((hosts[0], ports >> 16), (hosts[1], ports & 0xFFFF))
-
-
-def _ethertype_name(kind: int) -> str:
-    if kind == 0:
-        return "unknown link layer"
-    if kind < 0x0600:
-        return "IEEE 802.2"  # a length, not a type
-    return ETHERTYPES.get(kind, f"Ethernet type {kind:#06x}")

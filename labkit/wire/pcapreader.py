@@ -145,7 +145,7 @@ class CaptureReader:
         return self._buffer.data[left : left + size]
 
     def filled(self, size: int) -> Records:
-        """The packets that are whole, now that `size` bytes are in the room; after an error none."""
+        """The packets that are whole, now that the room has `size` bytes; after an error: none."""
         end = len(self._rest) - PAD + size
         self._buffer[end : end + PAD] = 0
         self._rest = self._buffer[: end + PAD]
