@@ -20,10 +20,19 @@ from typing import Final, NamedTuple
 
 from labkit.wire import framing, minirtp, rtcp, rtp
 from labkit.wire.ip import PROTOCOL_TCP, PROTOCOL_UDP
-from labkit.wire.linklayer import ETHERNET, LOOP, NULL, RAW, SLL, SLL2, VLAN_TAGS
+from labkit.wire.linklayer import (
+    ETHERNET,
+    LOOP,
+    NULL,
+    RAW,
+    SLL,
+    SLL2,
+    TYPE_IPV4,
+    TYPE_IPV6,
+    VLAN_TAGS,
+)
 from labkit.words.errors import WireError
 
-TYPE_IPV4, TYPE_IPV6 = 0x0800, 0x86DD
 LINKTYPE_IP: Final = 101
 
 
