@@ -257,7 +257,7 @@ def test_without_root_a_voice_is_heard_over_a_kernel_that_retransmits(need, ordi
 
 def test_a_shell_without_root_has_root_s_rights_in_its_network_only(ordinary):
     run, _ = ordinary
-    rights = "id -u; ip addr add 10.8.0.1 dev lo; ip -br addr show lo; touch /root/x"
+    rights = "id -u; ip addr add 10.8.0.1 dev lo; ip -br addr show lo; touch /etc/labkit-was-here"
     done = run(*LABKIT[1:], "net", "run", "--", "sh", "-c", rights)
     assert done.stdout.startswith(f"{NOBODY}\n"), done.stderr
     assert "10.8.0.1" in done.stdout
