@@ -19,6 +19,8 @@ from typing import Any, NoReturn
 from labkit.words.errors import BadInput, LabError
 
 EXIT_ERROR = 2
+LARGEST = 1_000_000
+"""Of any number on a command line: bits a second, milliseconds, or eleven days of seconds."""
 
 
 class Parser(argparse.ArgumentParser):
@@ -131,12 +133,22 @@ def output_path(text: str) -> Path:
 
 def positive(text: str) -> float:
     """A number above zero, as an argument type."""
+    value = number(text)
+    if not value:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number above zero")
+    return value
+
+
+def number(text: str) -> float:
+    """A number from zero to `LARGEST`, as an argument type."""
     try:
         value = float(text)
     except ValueError:
-        value = 0
-    if not value > 0 or value == float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number above zero")
+        value = -1
+    if not 0 <= value <= LARGEST:  # what is no number (nan) is not in between either
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a number above zero, and below a million"
+        )
     return value
 
 

@@ -31,11 +31,13 @@ def make_parser() -> argparse.ArgumentParser:
     sub = common.subcommand(commands, "play", "play a WAV file", PLAY_EXAMPLES, play)
     sub.add_argument("file", metavar="FILE.wav")
     sub.add_argument("--buffer-ms", type=common.positive, default=80, help="ring buffer (80)")
-    sub.add_argument("--jitter-ms", type=float, default=0, help="make the producer late at random")
+    sub.add_argument(
+        "--jitter-ms", type=common.number, default=0, help="make the producer late at random"
+    )
     sub.add_argument("--seed", type=int, default=0, help="of that randomness (0)")
     sub.add_argument("--device", help="which speaker; `labkit doctor` lists them")
     sub.add_argument(
-        "--sweep", nargs="?", const="buffer-sweep.png", metavar="FILE.png",
+        "--sweep", nargs="?", const="buffer-sweep.png", type=common.output_path, metavar="FILE.png",
         help="no sound: underruns at every buffer size, in virtual time",
     )  # fmt: skip
     sub = common.subcommand(

@@ -3,6 +3,7 @@
 import os
 import pty
 import re
+import shlex
 import socket
 import subprocess
 import time
@@ -36,12 +37,12 @@ def test_help_ends_with_examples_that_can_be_run(module, words, capsys):
     assert ended.value.code == 0
     shown = capsys.readouterr().out
     name = words.split()[0]
-    lines = shown.partition("examples:\n")[2].splitlines()
+    lines = re.sub(r"\\\n +", "", shown.partition("examples:\n")[2]).splitlines()
     examples = [line.strip().split("  ")[0] for line in lines if line.startswith(f"  {name} ")]
     assert examples, shown
     for example in examples:
         if "…" not in example:
-            module.make_parser().parse_args(example.split()[1:])
+            module.make_parser().parse_args(shlex.split(example)[1:])
 
 
 def test_help_comes_at_once():
