@@ -183,7 +183,7 @@ class Nat:
 
     def _inbound(self, data: bytes, source: Endpoint, destination: Endpoint, now: int) -> None:
         mapping = self._ports.get(destination[1]) if destination[0] == self.outside else None
-        if mapping is None or self._idle(mapping.used, now):
+        if mapping is None:
             self._drop(source, destination, "nobody inside has this port")
             return
         sent = mapping.sent_to.get(self.behaviour.filtering.part(source))

@@ -236,6 +236,10 @@ def test_a_mapping_remembers_only_the_last_it_sent_to():
         send(machine, ALICE, ("203.0.113.1", number))
     assert send(machine, ("203.0.113.1", 0), (OUTSIDE, 5004)) is None
     assert send(machine, ("203.0.113.1", 1), (OUTSIDE, 5004))
+    send(machine, ALICE, ("203.0.113.1", 1))  # again, so that it is no longer the oldest
+    send(machine, ALICE, OTHER)
+    assert send(machine, ("203.0.113.1", 1), (OUTSIDE, 5004))
+    assert send(machine, ("203.0.113.1", 2), (OUTSIDE, 5004)) is None
 
 
 def test_it_tells_what_it_does():

@@ -71,6 +71,42 @@ def test_without_a_hole_there_is_no_machine_and_nothing_is_heard():
     assert bob.transmits() == []
 
 
+class Listener:
+    """Keeps what it is given."""
+
+    def __init__(self):
+        self.given = []
+
+    def receive_datagram(self, data, source, now):
+        self.given.append((data, source))
+
+    def tick(self, now):
+        pass
+
+    def deadline(self):
+        return None
+
+    def transmits(self):
+        return []
+
+    def events(self):
+        return []
+
+
+def test_what_the_peer_says_early_is_kept_and_what_others_say_is_not():
+    punchers = [HolePuncher(STUN, RENDEZVOUS, "lab", b"secret", rng=Random(n)) for n in (1, 2)]
+    bob = ThroughNat(punchers[1], lambda peer: Listener())
+    world, peer = World(), (ALICE_NAT[0], 5004)
+    nats = Nat(*ALICE_NAT, PORT_RESTRICTED_CONE), Nat(*BOB_NAT, PORT_RESTRICTED_CONE)
+    join(world, (punchers[0], bob), nats)
+    bob.receive_datagram(b"early", peer, 0)
+    bob.receive_datagram(b"noise", ("203.0.113.9", 5), 0)
+    world.run(until=seconds(5))
+    assert bob.machine.given == [(b"early", peer)]
+    bob.receive_datagram(b"later", peer, seconds(5))
+    assert bob.machine.given[1:] == [(b"later", peer)]
+
+
 def test_a_hole_is_kept_open_while_nobody_speaks():
     """Five minutes of silence after the call, and the NATs forget after two."""
     _, bob, world, told = call(PORT_RESTRICTED_CONE, PORT_RESTRICTED_CONE, frames=10)

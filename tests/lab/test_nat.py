@@ -59,6 +59,22 @@ def discovery(server, link=lab.WAN, seconds_=600):
     return client.result
 
 
+def test_a_discovery_ends_once():
+    """The request that came round the hairpin is not asked for again."""
+    world, nat = World(), Nat(*lab.ALICE_NAT)
+    client, told = NatDiscovery(lab.STUN, rng=Random(1)), []
+    world.add(client, lab.ALICE)
+    world.add(nat, nat.outside)
+    server = lab.BehaviourServer((lab.STUN[0], lab.OTHER_STUN))
+    world.connect(client, nat, lab.LAN, gateway=True)
+    world.add(server, lab.STUN[0])
+    world.connect(nat, server, lab.WAN, gateway=True)
+    world.on_event(client, told.append)
+    world.run(until=seconds(600))
+    assert told == [client.result]
+    assert client.deadline() is None
+
+
 def test_a_server_with_one_address_can_say_only_how_one_looks():
     found = discovery(StunServer())
     assert found == Discovered(lab.ALICE)
