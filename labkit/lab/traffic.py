@@ -179,7 +179,7 @@ class Connection:
 
     def _zero(self, side: bool, otherwise: int) -> int:
         """The number of the SYN, or of what would have been it."""
-        return self._first.setdefault(side, max(otherwise, 0))
+        return self._first.setdefault(side, otherwise)
 
     @staticmethod
     def _size(packet: Seen, tcp: Layer) -> int:
