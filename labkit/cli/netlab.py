@@ -48,7 +48,10 @@ def add(kinds: Any) -> None:
         "--at", metavar="HOST", help="where COMMAND runs (the first host, which is alice)"
     )
     sub.add_argument(
-        "command", nargs="+", metavar="-- COMMAND", help="{alice}, {bob} become their addresses"
+        "command",
+        nargs="+",
+        metavar="COMMAND",
+        help="after --; {alice} and {bob} are their addresses",
     )
 
 

@@ -38,7 +38,9 @@ def add(kinds: Any) -> None:
     netlab.add_network_options(sub)
     sub = common.subcommand(kinds, "shell", "a shell at a host of it", SHELL_EXAMPLES, shell)
     sub.add_argument("host", nargs="?", help="which one (alice)")
-    sub.add_argument("command", nargs="*", metavar="-- COMMAND", help="instead of your shell")
+    sub.add_argument(
+        "command", nargs="*", metavar="COMMAND", help="after --, instead of your shell"
+    )
     common.subcommand(kinds, "down", "end it", DOWN_EXAMPLES, down)
 
 

@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+import socket
 import stat
 import subprocess
 import sys
@@ -125,6 +126,40 @@ def test_up_shell_down(labkit):
         down = labkit("net", "down")
     assert down.returncode == 0
     assert labkit("net", "shell").returncode == 2
+
+
+def test_tc_and_profiles_print_what_there_is(labkit):
+    assert "voip-10          A bad line: 10 % loss" in labkit("net", "profiles").stdout
+    lines = labkit("net", "tc", "4g", "--dev", "eth1").stdout.splitlines()
+    commands = [line for line in lines if not line.startswith("#")]
+    assert [line[:46] for line in commands] == [
+        "tc qdisc replace dev eth1 root netem delay 40m",
+        "tc qdisc replace dev eth1 root netem delay 30m",
+    ]
+    cut = labkit("net", "tc", "cut").stdout
+    assert "tc qdisc change dev DEV root netem" in cut
+    assert "# after " in cut
+
+
+def test_relay_needs_nothing_of_this():
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        here, there = (f"127.0.0.1:{sock.getsockname()[1]}" for sock in (free, server))
+        free.close()
+        relay = subprocess.Popen(
+            [*LABKIT, "net", "relay", "--listen", here, "--to", there, "--profile", "lan"],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert relay.stdout.readline() == "lan: Two computers on one switch\n"
+        assert here in relay.stdout.readline()
+        host, port = here.split(":")
+        with socket.create_connection((host, int(port))) as client, server.accept()[0] as served:
+            client.send(b"through")
+            assert served.recv(100) == b"through"
+        relay.send_signal(signal.SIGINT)
+        assert relay.wait(10) == 0
+        relay.stdout.close()
 
 
 def test_only_known_hosts_are_filled_in():
