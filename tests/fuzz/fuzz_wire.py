@@ -30,7 +30,7 @@ UNWATCHED = [
     f"labkit.{name}"
     for name in (
         "core.payloadtypes", "core.rtpanalysis", "core.rtpstream", "wire.columns",
-        "wire.datagrams", "wire.pcapngreader", "wire.pcapreader",
+        "wire.datagrams", "wire.linklayer", "wire.pcapngreader", "wire.pcapreader",
     )
 ]  # fmt: skip
 

@@ -2,6 +2,8 @@
 
 import asyncio
 import random
+import subprocess
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ from labkit.codec.pcm import Pcm
 from labkit.core.delaypolicy import Adaptive, Fixed
 from labkit.core.naive import NaiveBuffer
 from labkit.core.timeline import Fate
+from labkit.lab import capturefile
 from labkit.lab.call import Call
 from labkit.lab.recording import steady
 from labkit.lab.replay import Replay
@@ -197,8 +200,6 @@ def test_streams_that_are_not_there(opus_call, tmp_path):
 
 @pytest.mark.peer
 def test_a_capture_that_kept_only_the_headers(opus_call, tmp_path, need):
-    import subprocess
-
     need("editcap")
     subprocess.run(["editcap", "-s", "60", opus_call[1], tmp_path / "x"], check=True)
     replay = Replay(tmp_path / "x")
@@ -210,8 +211,6 @@ def test_a_capture_that_kept_only_the_headers(opus_call, tmp_path, need):
 @pytest.mark.peer
 def test_sdp_in_a_comment_of_the_capture(tmp_path, need):
     """Written by editcap; type 98 is then known."""
-    import subprocess
-
     from labkit.wire import sdp
 
     need("editcap")
@@ -219,6 +218,30 @@ def test_sdp_in_a_comment_of_the_capture(tmp_path, need):
     text = sdp.describe(Pcm(16_000).format, host="10.0.0.2", port=5006)
     subprocess.run(["editcap", "--capture-comment", text, path, tmp_path / "x"], check=True)
     assert len(Replay(tmp_path / "x").play().audio) > 10 * 16_000
+
+
+def test_memory_does_not_grow_with_the_file(opus_call, tmp_path, monkeypatch):
+    """Sixteen times the file, section after section, and the same peak."""
+    monkeypatch.setattr(capturefile, "PIECE", 1 << 16)
+    data = opus_call[1].read_bytes()
+    peaks = []
+    for times in (8, 128):
+        (tmp_path / "x").write_bytes(data * times)
+        tracemalloc.start()
+        replay = Replay(tmp_path / "x", timeline=False)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+        assert replay.packets == 722 * times
+    assert peaks[1] < 1.1 * peaks[0] < len(data) * 16
+
+
+def test_progress_is_told_in_bytes(opus_call, monkeypatch):
+    monkeypatch.setattr(capturefile, "PIECE", 10_000)
+    told = []
+    Replay(opus_call[1], progress=lambda done, size: told.append((done, size)))
+    size = opus_call[1].stat().st_size
+    assert [done for done, _ in told] == [*range(10_000, size, 10_000), size]
+    assert {of for _, of in told} == {size}
 
 
 # The command ------------------------------------------------------------------------------------
