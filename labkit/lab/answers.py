@@ -14,8 +14,9 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
+from labkit.lab.headers import dissect
 from labkit.lab.plots import clock_rate, jitters, relative_delays
-from labkit.lab.traffic import Connection, Segment, Traffic, VoicePacket, VoiceStream
+from labkit.lab.traffic import Connection, Seen, Segment, Traffic, VoicePacket, VoiceStream
 from labkit.wire.framing import FrameDecoder, Kind
 from labkit.words.errors import BadInput
 from labkit.words.packet import Packet
@@ -459,8 +460,27 @@ def _reports(traffic: Traffic, name: str) -> list[tuple[int, dict[str, int]]]:
 @answers
 def sender_reports(traffic: Traffic) -> Answer:
     """How many sender reports came."""
-    received = len(_reports(traffic, "RR"))
-    return Answer(len(_reports(traffic, "SR")), ((received, "Type 201 is RR, the receiver's."),))
+    own = len(_reports(traffic, "SR"))
+    quoted = sum(_quotes(packet, "RTCP SR") for packet in traffic)
+    return Answer(
+        own,
+        (
+            (
+                own + quoted,
+                "An ICMP error quotes a packet that was there already.",
+            ),
+            (len(_reports(traffic, "RR")), "Type 201 is RR, the receiver's."),
+        ),
+    )
+
+
+def _quotes(packet: Seen, name: str) -> bool:
+    """Whether this is an ICMP error that quotes a packet with such a layer."""
+    icmp = packet.found.get("ICMP")
+    if icmp is None:
+        return False
+    quoted = packet.data[icmp.parts[0].start // 8 + 8 :]
+    return dissect(quoted).get(name) is not None
 
 
 def _last_block(traffic: Traffic) -> dict[str, int]:
