@@ -128,11 +128,12 @@ class ByteMap:
 
 _TABLE: Final = "border-collapse:collapse;border:0;margin:0"
 _LEFT: Final = "text-align:left;border:0;background:white"
+_CELL: Final = "padding:1px 3px;border:0;text-align:center;white-space:nowrap"
 
 
 def _cell(text: str, style: str, title: str = "") -> str:
     hint = f' title="{escape(title, quote=True)}"' if title else ""
-    return f'<td{hint} style="padding:1px 3px;border:0;text-align:center;white-space:nowrap;{style}">{text}</td>'
+    return f'<td{hint} style="{_CELL};{style}">{text}</td>'
 
 
 def _edge(group: Group | None, at: int) -> str:
