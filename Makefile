@@ -13,12 +13,12 @@ FUZZ_SECONDS ?= 600
 FUZZ := .venv-fuzz
 
 .DEFAULT_GOAL := help
-.PHONY: help lab demo test style types bench fuzz lock clean
+.PHONY: help lab demo test style types bench engines netem-kernel fuzz lock clean
 
 help: ## this list
 	@echo "labkit: real-time networking by ear"
 	@echo
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 15
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
 	@echo
 	@echo "PYTHON=python3.12 chooses the Python, WEEK=… the notebook of 'lab', FUZZ_SECONDS=… how long 'fuzz' runs."
 
@@ -40,6 +40,13 @@ types: $(VENV)/.installed ## mypy, strict
 
 bench: $(VENV)/.installed ## every benchmark, with its peers, as ratios
 	@for bench in $(filter-out benchmarks/gstreamer_% %_picture.py,$(wildcard benchmarks/*.py)); do echo "== $$bench"; $(BIN)/python $$bench || exit 1; done
+
+engines: $(VENV)/.system-test $(VENV)/.installed ## the relay and the lab network against the simulation, with many packets
+	PYTHONPATH=tests $(BIN)/python -m engines.report relay network
+
+netem-kernel: $(VENV)/.system-test $(VENV)/.installed ## real tc netem against the simulation, in a kernel of its own
+	tests/netem/uml.sh $$(mktemp -d) $(BIN)/python -m pytest -q -p no:cacheprovider --basetemp=/run/pytest tests/netem/test_scripts.py
+	PYTHONPATH=tests $(BIN)/python -m engines.report kernel
 
 fuzz: $(FUZZ)/.installed ## throw mutated bytes at every parser
 	PYTHONPATH=. $(FUZZ)/bin/python tests/fuzz/fuzz_wire.py -max_total_time=$(FUZZ_SECONDS) -artifact_prefix=$(FUZZ)/

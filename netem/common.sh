@@ -129,19 +129,14 @@ play() {
     done
 }
 
-# A sleep that a signal ends at once: bash answers one only between two commands.
-sleeper=
+# pause [SECONDS]: read what is never written. Other than a sleep, it is no process that must be
+# ended when this one is.
+exec {never}<> <(:)
 pause() {
-    sleep "$1" &
-    sleeper=$!
-    wait "$sleeper"
+    read -r ${1:+-t "$1"} -u "$never" || true
 }
 
-wake() {
-    if [ -n "$sleeper" ]; then kill "$sleeper" 2>/dev/null || true; fi
-}
-
-# on_exit COMMAND: however this script or subshell ends.
+# on_exit COMMAND: however this script ends.
 on_exit() {
     # shellcheck disable=SC2064 # the command of now
     trap "$1" EXIT

@@ -20,10 +20,14 @@ esac
 profile=$1
 need_root
 
-# Root of `unshare` only: names of namespaces are files in /run/netns, so have a /run of our own.
+# Root of `unshare` only: names of namespaces are files in /run/netns, so have one of our own, or
+# where there is none a whole /run.
 if ! grep -q '^ *0 *0 *4294967295$' /proc/self/uid_map && [ -z "${LAB_RUN:-}" ]; then
+    own=/run
+    if [ -d /run/netns ]; then own=/run/netns; fi
+    # shellcheck disable=SC2016
     LAB_RUN=ours exec unshare --mount --propagation private \
-        sh -c 'mount -t tmpfs run /run && exec "$@"' sh "$0" "$@"
+        sh -c 'mount -t tmpfs run "$0" && exec "$@"' "$own" "$0" "$@"
 fi
 shift
 
@@ -58,7 +62,7 @@ for end in "alice up" "bob down"; do
     read_profile "$profile" "${end#* }"
     in=(-n "${end% *}")
     attach lab0
-    { on_exit wake && play "$start" lab0; } &
+    play "$start" lab0 &
 done
 
 if [ $# = 0 ]; then

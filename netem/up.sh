@@ -50,14 +50,9 @@ if [ $playing = no ]; then
     exit
 fi
 
-undo() {
-    wake
-    detach "$device"
-}
-
-on_exit undo
+on_exit "detach $device"
 start=$(microseconds)
 attach "$device"
 play "$start" "$device"
 echo "$profile stays as it is now; Ctrl-C takes it away" >&2
-pause infinity
+pause

@@ -20,8 +20,8 @@ from contextlib import AsyncExitStack, ExitStack
 from pathlib import Path
 
 import numpy as np
-
 from engines.agreement import SIZE, Observation
+
 from labkit.live.clock import now
 from labkit.live.link import LabNetwork
 from labkit.live.relay import UdpRelay
@@ -40,7 +40,10 @@ NUMBER = struct.Struct("!I")
 SILENCE_S = 2.5
 """After so long without a packet none comes any more: the longest delay of a profile is 0.75 s."""
 
+STEADY = LinkSpec(delay=ms(50))
+"""What `agreement.lateness` is found on."""
 WORDS = {
+    "delay": STEADY,
     "uniform jitter": LinkSpec(delay=ms(30), jitter=ms(25)),
     "reorder": LinkSpec(delay=ms(50), reorder=Reorder(0.25, 0.5)),
     "reorder with a gap": LinkSpec(delay=ms(50), reorder=Reorder(0.8, gap=5)),
@@ -49,7 +52,7 @@ WORDS = {
     "four-figure gemodel": LinkSpec(gemodel=GilbertElliott(0.05, 0.2, 0.8, 0.02)),
     "full queue": LinkSpec(delay=ms(150), jitter=ms(40), limit=8),
     "delay below zero": LinkSpec(delay=ms(5), jitter=ms(40), rate=200_000),
-    "slow line": LinkSpec(rate=84_000, limit=12),
+    "slow line": LinkSpec(loss=0.1, rate=60_000, limit=12),
     "slot": LinkSpec(delay=ms(4), slot=Slot(ms(10), ms(60), packets=4)),
     "slot of bytes": LinkSpec(slot=Slot(ms(10), ms(40), bytes=600)),
 }
@@ -134,7 +137,7 @@ class _Arrivals(asyncio.DatagramProtocol):
 
 
 async def _send_in_turns(ways, packets: int, interval: int) -> np.ndarray:
-    """Each way gets a packet in each interval; when, packets × ways."""
+    """Each way gets a packet in each interval; when: a row for each packet."""
     sent = np.zeros((packets, len(ways)), np.int64)
     begin = now()
     for number in range(packets):

@@ -37,7 +37,8 @@ export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/r
 mount -t proc proc /proc
 mount -t sysfs sys /sys
 mount -t tmpfs run /run
-mkdir /run/out
+mkdir /run/out /run/netns
+ln -sfn /proc/self/fd /dev/fd # as every system has it
 mount -t hostfs -o "$folder" out /run/out
 for module in net/sched/sch_netem net/sched/sch_tbf drivers/net/veth; do
     $busybox insmod $modules/\$module.ko
