@@ -27,6 +27,7 @@ import subprocess
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Callable, Generator, Iterator
 from types import TracebackType
 from typing import Any, Final, Protocol, Self
@@ -278,7 +279,9 @@ class Tshark:
         from pyshark.ek_field_mapping import MAPPING
         from pyshark.tshark.tshark import get_tshark_version
 
-        MAPPING.load_mapping(str(get_tshark_version()))  # which fields are numbers
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ResourceWarning)  # pyshark leaves its file open
+            MAPPING.load_mapping(str(get_tshark_version()))  # which fields are numbers
         begun = threading.Event()
         self._program = subprocess.Popen(  # noqa: S603
             self._command,
