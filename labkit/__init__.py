@@ -15,6 +15,7 @@ _HOME = {
     "Call": "labkit.lab.call",
     "Fixed": "labkit.core.delaypolicy",
     "JitterBuffer": "labkit.core.jitterbuffer",
+    "LabNetwork": "labkit.live.link",
     "JitterLab": "labkit.lab.widgets",
     "NaiveBuffer": "labkit.core.naive",
     "Opus": "labkit.codec.opus",

@@ -206,7 +206,7 @@ def test_the_setting_that_forbids_namespaces_is_named(
     on(DEBIAN)
     (tmp_path / setting).parent.mkdir()
     (tmp_path / setting).write_text(f"{value}\n")
-    monkeypatch.setattr(network, "SYSCTL", tmp_path)
+    monkeypatch.setattr(network.support, "SYSCTL", tmp_path)
     says(monkeypatch, network, 2, "RTNETLINK answers: Operation not permitted\n")
     answer = network.namespaces()
     assert answer.status is Status.MISSING

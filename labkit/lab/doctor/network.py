@@ -8,6 +8,7 @@ from typing import Final
 
 from labkit.lab.doctor.remedies import distribution, this_system
 from labkit.lab.doctor.trial import Capability, Ran, Subject, run
+from labkit.live.link import support
 from labkit.live.sockopts import receive_buffer, reuse_address
 
 NAMESPACES: Final = Subject(
@@ -24,7 +25,6 @@ PORT: Final = Subject("port 5000", "the examples of the README; any other port d
 PORT_OF_THE_EXAMPLES: Final = 5000
 NOT_FOUND: Final = 127
 """The exit code of `unshare` when there is no such program to run inside."""
-SYSCTL: Final = Path("/proc/sys")
 BURST: Final = 1 << 20
 """Bytes of receive buffer that `labkit.live.udp` asks for."""
 
@@ -50,20 +50,7 @@ def namespaces() -> Capability:
         return NAMESPACES.ok("made one" if _is_root() else "made one, without root")
     if ran.code == NOT_FOUND:
         return NAMESPACES.missing("no program ip", this_system().install("iproute2"))
-    return NAMESPACES.missing(ran.first_line, _namespace_remedy())
-
-
-def _namespace_remedy() -> str:
-    for setting, bad, good in (
-        ("kernel/apparmor_restrict_unprivileged_userns", "1", "0"),  # Ubuntu 23.10 and later
-        ("kernel/unprivileged_userns_clone", "0", "1"),  # older Debian
-        ("user/max_user_namespaces", "0", "10000"),  # older Red Hat
-    ):
-        file = SYSCTL / setting
-        if file.exists() and file.read_text().strip() == bad:
-            name = setting.replace("/", ".")
-            return f"sudo sysctl -w {name}={good}  (until the next start; it lowers a guard)"
-    return "in a container: docker run --privileged"
+    return NAMESPACES.missing(ran.first_line, support.allow_namespaces())
 
 
 def tun() -> Capability:
@@ -120,7 +107,7 @@ def bubblewrap() -> Capability:
         return SANDBOX.ok("ran a program without network")
     if ran.code is None:
         return SANDBOX.missing(ran.first_line, this_system().install("bubblewrap"))
-    return SANDBOX.missing(ran.first_line, _namespace_remedy())
+    return SANDBOX.missing(ran.first_line, support.allow_namespaces())
 
 
 def udp() -> Capability:

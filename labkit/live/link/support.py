@@ -42,7 +42,7 @@ def explain(error: int, text: str, file: str) -> MissingCapability:
     if file == str(TUN):
         return _no_tun(error, text)
     if error in (errno.EPERM, errno.EACCES, errno.ENOSPC, errno.EUSERS, errno.EINVAL):
-        return missing(f"no namespaces for ordinary users here ({text})", _switch())
+        return missing(f"no namespaces for ordinary users here ({text})", allow_namespaces())
     if error == errno.EROFS:
         return missing(f"/proc/sys cannot be written ({text})", "docker run --privileged")
     return missing(f"the lab network did not start: {text}", "labkit doctor")
@@ -57,7 +57,8 @@ def _no_tun(error: int, text: str) -> MissingCapability:
     return missing(f"{TUN} does not work ({text})", "sudo modprobe tun")
 
 
-def _switch() -> str:
+def allow_namespaces() -> str:
+    """What gives ordinary users namespaces on this machine."""
     for setting, bad, good in SWITCHES:
         file = SYSCTL / setting
         if file.exists() and file.read_text().strip() == bad:
