@@ -95,7 +95,8 @@ class ByteMap:
         shown = min(len(self.found.data), LONGEST)
         rows = []
         for start in range(0, shown, ROW):
-            cells = [_cell(f"{start}", f"color:{GREY};text-align:right;padding-right:8px")]
+            grey = f"color:{GREY};background:white;text-align:right;padding-right:8px"
+            cells = [_cell(f"{start}", grey)]
             for at in range(start, min(start + ROW, shown)):
                 group = owner.get(at)
                 edge = _edge(group, at)
@@ -144,7 +145,7 @@ def _edge(group: Group | None, at: int) -> str:
 
 
 def _field_row(group: Group, line: Line) -> str:
-    grey = f"color:{GREY};text-align:right"
+    grey = f"color:{GREY};background:white;text-align:right"
     return (
         "<tr>"
         + _cell(str(group.start), grey)
