@@ -7,16 +7,16 @@
 A notebook shows a table with one row for each 16 bytes; resting the pointer on a byte shows its
 field. A terminal shows one line for each field.
 
-This module knows no header: `labkit.lab.headers` does.
+This module knows no header: `labkit.lab.dissection` does.
 """
 
 from collections.abc import Iterator
 from html import escape
 from typing import Final, NamedTuple
 
-from labkit.lab.headers import Dissection, Layer, Part, dissect_payload
+from labkit.lab.dissection import Dissection, Layer, Part, dissect_payload
+from labkit.lab.seen import Seen
 from labkit.lab.show import GREY, LINE, LOST, PASTELS
-from labkit.lab.traffic import Seen
 
 ROW: Final = 16
 """Bytes in a row."""

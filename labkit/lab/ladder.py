@@ -14,8 +14,10 @@ off. This module reads no packet: `labkit.lab.traffic` does.
 
 from typing import Any, Final, NamedTuple
 
+from labkit.lab.conversations import Segment
+from labkit.lab.seen import Seen
 from labkit.lab.show import GREY, LATE, LINE, LOST, PLAYED, WAITING, Picture, canvas
-from labkit.lab.traffic import Seen, Segment, Traffic
+from labkit.lab.traffic import Traffic
 from labkit.words.errors import BadInput
 from labkit.words.units import NS_PER_MS, ms, to_ms
 

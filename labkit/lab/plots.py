@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from labkit.core.meters import JitterMeter
+from labkit.lab.conversations import Connection, Segment, VoicePacket, VoiceStream
 from labkit.lab.show import (
     GREY,
     LATE,
@@ -28,7 +29,7 @@ from labkit.lab.show import (
     canvas,
     histogram,
 )  # fmt: skip
-from labkit.lab.traffic import Connection, Segment, Traffic, VoicePacket, VoiceStream
+from labkit.lab.traffic import Traffic
 from labkit.words.errors import BadInput
 from labkit.words.units import NS_PER_S, SAMPLE_RATE, to_ms
 

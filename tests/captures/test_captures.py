@@ -148,7 +148,7 @@ def test_virtual_time_gives_the_same_capture_to_the_last_bit(tmp_path):
 @pytest.mark.peer
 @pytest.mark.parametrize(
     "name",
-    ["01_frames", "04_zero_window", "04_fin", "04_rst", "05_fragments", "08_pcm_beside_opus"],
+    ["01_frames", "04_zero_window", "04_fin", "04_rst", "05_fragments"],
 )
 def test_a_recipe_takes_a_capture_that_shows_the_same(need, tmp_path, name):
     """The short ones; the others verify themselves when `labkit capture` takes them."""

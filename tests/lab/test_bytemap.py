@@ -4,7 +4,7 @@ import re
 
 from labkit.lab.bytemap import LONGEST, bytemap
 from labkit.lab.captures import capture
-from labkit.lab.headers import dissect
+from labkit.lab.dissection import dissect
 from labkit.lab.show import PASTELS
 from labkit.wire import ip, rtp
 from labkit.words.packet import Packet

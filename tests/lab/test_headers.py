@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from labkit.lab.captures import describe
+from labkit.lab.dissection import dissect, dissect_payload
 from labkit.lab.headers import (
     FRAME,
     IPV4,
@@ -17,8 +18,6 @@ from labkit.lab.headers import (
     RTP,
     TCP,
     UDP,
-    dissect,
-    dissect_payload,
 )
 from labkit.lab.traffic import open_capture
 from labkit.wire import framing, ip, minirtp, rtcp, rtp

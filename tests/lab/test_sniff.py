@@ -12,7 +12,8 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
-from labkit.lab.sniff import require_rights, sniff
+from labkit.lab.sniff import sniff
+from labkit.lab.sniffers import require_rights
 from labkit.live.link.network import LabNetwork
 from labkit.wire import rtp
 from labkit.words.errors import BadInput, MissingCapability
