@@ -159,6 +159,14 @@ def count(text: str) -> int:
     return int(text)
 
 
+def some(text: str) -> int:
+    """A whole number above zero, as an argument type."""
+    value = count(text)
+    if not value:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above zero")
+    return value
+
+
 class StatusLine:
     """One line that is written over itself on a terminal, and now and then to a file or pipe."""
 
@@ -219,7 +227,7 @@ def codec_from(options: argparse.Namespace) -> Any:
         return Pcm(channels=options.channels, frame_ms=options.frame_ms)
     from labkit.codec.opus import Opus
 
-    return Opus(
+    codec = Opus(
         int(options.bitrate),
         frame_ms=options.frame_ms,
         channels=options.channels,
@@ -227,6 +235,14 @@ def codec_from(options: argparse.Namespace) -> Any:
         fec=options.fec,
         dtx=options.dtx,
     )
+    most = int(codec.max_payload * 8 * 1000 / codec.frame_ms)
+    if codec.bitrate > most:  # the encoder would keep to the payload, and say nothing
+        raise BadInput(
+            f"{codec.bitrate} bit/s in frames of {codec.frame_ms:g} ms do not fit into payloads "
+            f"of {codec.max_payload} bytes",
+            f"--bitrate {most}, or a shorter --frame-ms",
+        )
+    return codec
 
 
 def source_from(name: str, sample_rate: int, channels: int) -> Any:

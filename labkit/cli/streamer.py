@@ -54,7 +54,7 @@ def make_parser() -> argparse.ArgumentParser:
     sub.add_argument(
         "--sdp", type=common.output_path, metavar="FILE", help="RTP: write the SDP here"
     )
-    sub.add_argument("--max-clients", type=common.count, default=64, metavar="N")
+    sub.add_argument("--max-clients", type=common.some, default=64, metavar="N")
     sub.add_argument(
         "--report-every", type=common.positive, default=5, metavar="S", help="RTCP (5)"
     )
