@@ -13,7 +13,7 @@ from pathlib import Path
 from labkit.codec.opus import Opus
 from labkit.core.naive import NaiveBuffer
 from labkit.lab.call import Call
-from labkit.lab.result import Result
+from labkit.lab.result import Result, in_ms
 from labkit.lab.show import timelines
 from labkit.lab.sources import Clip, converted, speech, tone, wav
 
@@ -77,8 +77,8 @@ def table(results: list[Result]) -> str:
             r.name,
             f"{r.timeline.lost:.1%}",
             f"{r.unheard:.1%}",
-            f"{r.network_delay_ms:.0f} ms",
-            f"{r.delay_ms:.0f} ms",
+            in_ms(r.network_delay_ms),
+            in_ms(r.delay_ms),
             f"{r.stoi:.2f}",
             f"{r.r:.0f}",
             f"{r.mos:.2f}",

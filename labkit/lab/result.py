@@ -147,7 +147,7 @@ class Result:
         """One line: who, over what, with what success."""
         return (
             f"{self.name}, {self.link.name}: {self.unheard:.1%} not heard, "
-            f"{self.delay_ms:.0f} ms mouth to ear"
+            f"{in_ms(self.delay_ms)} mouth to ear"
         )
 
     @property
@@ -161,8 +161,8 @@ class Result:
   packets  {len(t)} sent, {t.lost:.1%} lost by the network, {facts["late"]:.1%} too late
   heard    {self.unheard:.1%} missing, after FEC recovered {facts["recovered_by_fec"]}; \
 waited {t.held} turns
-  delay    network {self.network_delay_ms:.0f} ms (99 % under {facts["network_ms_p99"]:.0f}), \
-mouth to ear {self.delay_ms:.0f} ms
+  delay    network {in_ms(self.network_delay_ms)} (99 % under {facts["network_ms_p99"]:.0f}), \
+mouth to ear {in_ms(self.delay_ms)}
   quality  STOI {self.stoi:.2f}, R {self.r:.0f}, MOS {self.mos:.2f}{heuristic}
   bitrate  {self.bitrate / 1000:.1f} kbit/s of payload"""
 
@@ -229,3 +229,8 @@ def _put(out: Samples, at: int, samples: Samples) -> None:
 
 def _mean(values: Any) -> float:
     return float(np.mean(values)) if len(values) else float("nan")
+
+
+def in_ms(delay: float) -> str:
+    """A delay in words: `never` when nothing was played, and so there was no number."""
+    return "never" if delay != delay else f"{delay:.0f} ms"

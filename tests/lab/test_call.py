@@ -90,6 +90,23 @@ class Mine:
         return packet
 
 
+class Silent:
+    """What a student begins with: two methods, and nothing in them."""
+
+    def push(self, packet: Packet, now: int) -> None: ...
+
+    def pull(self, now: int) -> None: ...
+
+
+def test_a_buffer_that_gives_nothing_is_said_in_words() -> None:
+    """All is missing, and no figure is printed that does not exist."""
+    result = Call(words(), link="lan", jitter_buffer=Silent).simulate()
+    assert result.unheard == 1
+    assert "mouth to ear never" in str(result)
+    assert "never mouth to ear" in result.title
+    assert "nan" not in str(result)
+
+
 @pytest.mark.parametrize("buffer", [Mine, Mine(), lambda: Mine()])
 def test_a_students_buffer_takes_part(buffer: object) -> None:
     """As a class, as an object (copied, so that the call can be made again), as a function."""
