@@ -54,7 +54,7 @@ class Timeline:
     duplicates: int
     """Arrivals beyond the first."""
     held: int
-    """Turns at which the playout waited."""
+    """Turns at which the playout waited for a packet that it then played."""
 
     def __len__(self) -> int:
         return len(self.seq)
@@ -140,8 +140,14 @@ def build(sender: Trace, receiver: Trace) -> Timeline:
         played=column(played, 0, NEVER, shift),
         concealed=column(concealed, 1, 0, shift),
         duplicates=arrivals - len(arrived),
-        held=sum(1 for _ in receiver.of(Did.HELD)),
+        held=_held(receiver),
     )
+
+
+def _held(receiver: Trace) -> int:
+    """Turns of waiting; those after the last packet waited for nothing but the goodbye."""
+    end = max((entry.now for entry in receiver.of(Did.PLAYED)), default=NEVER)
+    return sum(1 for entry in receiver.of(Did.HELD) if entry.now < end)
 
 
 def _first(trace: Trace, kind: Did) -> dict[int, tuple[int, int]]:

@@ -66,6 +66,21 @@ def test_reordered_counts_packets_that_were_overtaken() -> None:
     assert found.reordered() == 1
 
 
+def test_waiting_for_the_goodbye_is_not_waiting_for_a_packet() -> None:
+    """One turn between two packets counts; the two after the last one do not."""
+    found = timeline.build(
+        sender(1, 2),
+        receiver(
+            (ms(100), Did.PLAYED, 1, 0),
+            (ms(120), Did.HELD, -1, 0),
+            (ms(140), Did.PLAYED, 2, 0),
+            (ms(160), Did.HELD, -1, 0),
+            (ms(180), Did.HELD, -1, 0),
+        ),
+    )
+    assert found.held == 1
+
+
 @pytest.mark.parametrize("shift", [0, 65536, -65536])
 def test_both_sides_may_count_from_different_turns_of_the_circle(shift: int) -> None:
     """A receiver whose first packet came after a wrap unwraps from there."""
