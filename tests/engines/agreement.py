@@ -21,12 +21,13 @@ a share of the packets, `STRAY`, may come at any time: now and then a computer i
 """
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from math import isnan
 
 import numpy as np
 
 from labkit.core.impairment import UDP_HEADERS, Impairment
+from labkit.resources import load_delays
 from labkit.words.linkspec import LinkSpec
 from labkit.words.units import ms
 
@@ -96,8 +97,12 @@ class Observation:
         return float(np.quantile(self.delays, share) / 1e6) if len(self.delays) else float("nan")
 
 
-def simulated(spec: LinkSpec, seed: int | str, sent: np.ndarray, delays=()) -> Observation:
+recorded = cache(load_delays)
+
+
+def simulated(spec: LinkSpec, seed: int | str, sent: np.ndarray) -> Observation:
     """The packets as engine (a), virtual time, has them."""
+    delays = recorded(spec.delay_trace) if spec.delay_trace else ()
     link = Impairment(spec, seed, delays, headers=UDP_HEADERS)
     data = bytes(SIZE)
     arrivals = [
@@ -152,9 +157,9 @@ class Verdict:
         return f"{self.figure} {self.found:.4f} {sign} {self.usual:.4f} ± {self.allowed:.4f}"
 
 
-def compare(seen: Observation, spec: LinkSpec, *, late: int = 0, delays=()) -> list[Verdict]:
+def compare(seen: Observation, spec: LinkSpec, *, late: int = 0) -> list[Verdict]:
     """An engine's observation against simulations of the same packets, figure by figure."""
-    runs = [simulated(spec, f"usual {n}", seen.sent, delays) for n in range(SIMULATIONS)]
+    runs = [simulated(spec, f"usual {n}", seen.sent) for n in range(SIMULATIONS)]
     verdicts = []
     for figure in SHARES:
         usual = np.array([getattr(run, figure) for run in runs])

@@ -24,6 +24,7 @@ from engines.agreement import SIZE, Observation
 
 from labkit.live.clock import now
 from labkit.live.link import LabNetwork
+from labkit.live.loop import run
 from labkit.live.relay import UdpRelay
 from labkit.resources import load_profile, profile_names
 from labkit.words.linkspec import GilbertElliott, LinkSpec, Reorder, Slot
@@ -57,6 +58,9 @@ WORDS = {
     "slot of bytes": LinkSpec(slot=Slot(ms(10), ms(40), bytes=600)),
 }
 """netem's words that no shipped profile uses, or not alone."""
+
+TRACED = {"recorded delays": LinkSpec(delay_trace="spikes")}
+"""What `tc` cannot."""
 
 DIFFERENT: dict[str, tuple[LinkSpec, set[str]]] = {
     "correlated delay": (
@@ -95,7 +99,7 @@ def moments() -> dict[str, LinkSpec]:
 
 def relayed(specs: Mapping[str, LinkSpec], packets: int, interval: int) -> dict[str, Observation]:
     """A relay for each spec, all in one event loop, which sends and receives too."""
-    return asyncio.run(_relayed(specs, packets, interval))
+    return run(_relayed(specs, packets, interval))
 
 
 async def _relayed(

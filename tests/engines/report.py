@@ -16,6 +16,7 @@ from engines.agreement import DEVIATIONS, Observation, Verdict, compare, latenes
 from engines.engines import (
     DIFFERENT,
     STEADY,
+    TRACED,
     WORDS,
     in_the_kernel,
     moments,
@@ -27,10 +28,10 @@ from engines.engines import (
 from labkit.words.linkspec import LinkSpec
 from labkit.words.units import ms, to_ms
 
-FIXED = shipped(steady=True) | WORDS
+FIXED = shipped(steady=True) | WORDS | TRACED
 UNLIKE = {name: spec for name, (spec, _) in DIFFERENT.items()}
 ENGINES = {
-    "relay": (relayed, shipped() | WORDS, 20_000, ms(10)),
+    "relay": (relayed, shipped() | WORDS | TRACED, 20_000, ms(10)),
     "network": (networked, FIXED, 20_000, ms(10)),
     "kernel": (in_the_kernel, moments() | WORDS | UNLIKE, 6_000, ms(20)),
 }

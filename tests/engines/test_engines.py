@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 from engines.agreement import compare, lateness, simulated
-from engines.engines import SEED, STEADY, WORDS, networked, relayed, shipped
+from engines.engines import SEED, STEADY, TRACED, WORDS, networked, relayed, shipped
 
 from labkit.words.errors import MissingCapability
 from labkit.words.units import ms
@@ -19,8 +19,8 @@ pytestmark = [pytest.mark.live, pytest.mark.timeout(180)]
 
 PACKETS = 2000
 INTERVAL = ms(10)
-RELAYED = shipped() | WORDS
-NETWORKED = shipped(steady=True) | {"delay": STEADY}
+RELAYED = shipped() | WORDS | TRACED
+NETWORKED = shipped(steady=True) | {"delay": STEADY} | TRACED
 PREDICTABLE = [name for name, spec in RELAYED.items() if not spec.steps and spec.limit > 12]
 
 
