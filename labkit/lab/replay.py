@@ -213,12 +213,18 @@ class Replay:
         lines += [f"{name}: {count} packets" for name, count in self.others.items()]
         return lines + ([self.note] if self.note else [])
 
+    def _head(self) -> str:
+        packets, streams = self.packets, len(self.streams)
+        return (
+            f"{self.path.name}: {packets} packet{'s' * (packets != 1)}, "
+            f"{streams} RTP stream{'s' * (streams != 1)}"
+        )
+
     def __str__(self) -> str:
         rows = [list(COLUMNS), *self.rows()]
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         lines = [_aligned(row, widths) for row in rows] if self.streams else ["no RTP stream"]
-        head = f"{self.path.name}: {self.packets} packets, {len(self.streams)} RTP streams"
-        return "\n".join([head, *lines, *self.rest])
+        return "\n".join([self._head(), *lines, *self.rest])
 
     __repr__ = __str__
 
@@ -228,9 +234,8 @@ class Replay:
             return f"<tr>{inner}</tr>"
 
         table = "".join([line(COLUMNS, "th"), *(line(row, "td") for row in self.rows())])
-        head = f"{self.path.name}: {self.packets} packets, {len(self.streams)} RTP streams"
         rest = "".join(f"<div>{html.escape(text)}</div>" for text in self.rest)
-        return f"<div><b>{html.escape(head)}</b></div><table>{table}</table>{rest}"
+        return f"<div><b>{html.escape(self._head())}</b></div><table>{table}</table>{rest}"
 
 
 def _row(number: int, stream: FoundStream) -> list[str]:

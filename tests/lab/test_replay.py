@@ -94,7 +94,7 @@ def test_what_comes_of_it_can_be_seen_heard_and_kept(opus_call, tmp_path):
 
 def test_the_table_names_streams_and_everything_else(opus_call):
     text = str(Replay(opus_call[1]))
-    assert "722 packets, 1 RTP streams" in text
+    assert "722 packets, 1 RTP stream\n" in text
     assert "opus/48000" in text
     assert "76 (9.6%)" in text
     assert text.count("RTCP: ") == 2
