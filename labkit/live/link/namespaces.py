@@ -141,7 +141,11 @@ def _become(command: Sequence[str], env: Mapping[str, str], foreign: bool) -> No
         keep_capabilities()
     for ignored in (signal.SIGINT, signal.SIGPIPE):
         signal.signal(ignored, signal.SIG_DFL)
-    os.execvpe(command[0], list(command), env)  # noqa: S606  (no shell, which is the point)
+    try:
+        os.execvpe(command[0], list(command), env)  # noqa: S606  (no shell, which is the point)
+    except FileNotFoundError as error:  # which names the last directory of PATH, not the mistake
+        text = f"{command[0]}: no such program\n  try: install it, or give its whole path"
+        raise OSError(text) from error
 
 
 def _child(work: Callable[[], int]) -> NoReturn:
