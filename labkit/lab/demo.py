@@ -5,7 +5,6 @@ a jitter buffer, FEC and concealment. What they sound like, and the picture of w
 every packet, is the whole course in ten seconds.
 """
 
-import asyncio
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +15,7 @@ from labkit.lab.call import Call
 from labkit.lab.result import Result, in_ms
 from labkit.lab.show import timelines
 from labkit.lab.sources import Clip, converted, speech, tone, wav
+from labkit.live.loop import run as run_live
 
 
 def calls(link: str, source: str, bitrate: int, seed: int) -> tuple[Call, Call]:
@@ -51,7 +51,7 @@ def run(
     naive, good = calls(link, source, bitrate, seed)
     if live:
         print(f"two calls of {naive.seconds:.0f} s, one after the other …", file=sys.stderr)
-        results = [asyncio.run(naive.run()), asyncio.run(good.run())]
+        results = [run_live(naive.run()), run_live(good.run())]
     else:
         results = [naive.simulate(), good.simulate()]
     folder.mkdir(parents=True, exist_ok=True)
