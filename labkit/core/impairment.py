@@ -14,7 +14,8 @@ The order of things is that of the kernel's `net/sched/sch_netem.c`:
 - `limit` counts every packet held, those that only wait out their delay included.
 - A correlated draw is `new * (1 - c) + last * c`. That narrows the distribution towards its
   middle, so a loss of 5 % with a correlation of 50 % loses far fewer than 5 %. It is netem's
-  formula; for bursts, netem(8) and we recommend `gemodel`.
+  formula; for bursts, netem(8) and we recommend `gemodel`. (For delays the kernel has it too, and
+  then undoes it: netem/README.md.)
 - One random bit of what is pushed is damaged. Of an IP packet that makes a checksum fail
   somewhere; of a bare datagram the application sees it.
 

@@ -74,3 +74,12 @@ def test_a_timer_may_be_late_and_not_early():
     assert distance(usual + ms(2), usual, ms(2)) == 0
     assert distance(usual + ms(5), usual, ms(2)) == pytest.approx(0.03)
     assert distance(usual - ms(2), usual, ms(2)) == pytest.approx(0.02)
+
+
+@pytest.mark.parametrize("name", moments())
+def test_no_shipped_profile_uses_what_the_kernel_does_otherwise(name):
+    """The three differences of netem/README.md."""
+    spec = SPECS[name]
+    assert not spec.delay_correlation
+    assert not spec.slot or spec.delay <= spec.slot.min_delay
+    assert not (spec.duplicate and (spec.loss or spec.gemodel))
