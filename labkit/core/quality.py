@@ -88,7 +88,6 @@ class Impairment(NamedTuple):
 G711: Final = Impairment(0, 4.3, "ITU-T G.113 Appendix I, without loss concealment")
 G711_PLC: Final = Impairment(0, 25.1, "ITU-T G.113 Appendix I, with G.711 Appendix I")
 G729A: Final = Impairment(11, 19, "ITU-T G.113 Appendix I, with voice activity detection")
-L16: Final = Impairment(0, 4.3, "heuristic: taken as G.711 without loss concealment")
 
 
 def opus(bitrate: float, *, fec: bool = False) -> Impairment:
