@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final, Protocol
 
-from labkit.words.errors import RemoteProtocolError, WireError
+from labkit.words.errors import AuthenticationError, RemoteProtocolError, WireError
 from labkit.words.machine import Event
 from labkit.words.packet import Packet
 from labkit.words.units import ms, seconds
@@ -78,9 +78,9 @@ class Received(Event):
 
 @dataclass(frozen=True, slots=True)
 class Refused(Event):
-    """Bytes that could not be read, or came at a forbidden moment, were dropped and counted."""
+    """What could not be read, came at a forbidden moment or is not authentic: dropped and counted."""
 
-    error: WireError | RemoteProtocolError
+    error: WireError | RemoteProtocolError | AuthenticationError
 
 
 @dataclass(frozen=True, slots=True)
