@@ -78,7 +78,7 @@ class Received(Event):
 
 @dataclass(frozen=True, slots=True)
 class Refused(Event):
-    """What could not be read, came at a forbidden moment or is not authentic: dropped and counted."""
+    """What could not be read, came at a wrong moment or is not authentic: dropped and counted."""
 
     error: WireError | RemoteProtocolError | AuthenticationError
 
