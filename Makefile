@@ -13,7 +13,7 @@ FUZZ_SECONDS ?= 600
 FUZZ := .venv-fuzz
 
 .DEFAULT_GOAL := help
-.PHONY: help lab demo test style types bench engines netem-kernel fuzz lock clean
+.PHONY: help lab demo test style types bench engines netem-kernel fuzz dist lock clean
 
 help: ## this list
 	@echo "labkit: real-time networking by ear"
@@ -70,6 +70,12 @@ $(VENV)/.system-lab $(VENV)/.system-test: $(VENV)/.system-%: .ci/setup
 	@mkdir -p $(VENV)
 	@PYTHON=$(PYTHON) .ci/setup $*; code=$$?; \
 	  if [ $$code = 0 ]; then touch $@; elif [ $$code != 3 ]; then exit $$code; fi
+
+# Each in an environment of its own, with nothing of this tree within reach: what people get.
+dist: $(VENV)/.installed ## wheel and sdist in dist/, each tried from a clean environment
+	rm -rf dist
+	$(BIN)/python -m hatchling build -d dist
+	@for built in dist/*.whl dist/*.tar.gz; do .ci/try-dist "$$built" "$(PYTHON)" || exit 1; done
 
 COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
            --custom-compile-command "make lock"

@@ -9,7 +9,7 @@ Importing `labkit` is cheap. Public names load when they are first used:
 from importlib import import_module
 from typing import Any
 
-__version__ = "0.1.0.dev0"
+__version__ = "0.1.0"
 _HOME = {
     "Adaptive": "labkit.core.delaypolicy",
     "Call": "labkit.lab.call",
