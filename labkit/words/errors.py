@@ -61,7 +61,15 @@ class RemoteProtocolError(ProtocolError):
 
 
 class AuthenticationError(LabError):
-    """A token, a certificate, an authentication tag or a replayed packet was refused."""
+    """A token, a certificate, an authentication tag or a replayed packet was refused.
+
+    `reason` is a word for counters and labels: it never says what was refused.
+    """
+
+    def __init__(self, why: str, *, reason: str = "authentication") -> None:
+        self.why = why
+        self.reason = reason
+        super().__init__(why)
 
 
 class SessionClosed(LabError):
