@@ -7,11 +7,24 @@ receives or waits.
     TCP_NODELAY     as everywhere                   as everywhere             as everywhere
     SO_RCVBUF       doubled, cut to rmem_max        refused above a maximum   taken as it is
     SO_REUSEADDR    a port in TIME_WAIT is free     the same                  a port in use: stolen
+    IP_TOS          anybody, any DSCP; sets the     anybody, any DSCP         taken, and ignored
+                    socket's SO_PRIORITY too
+    IPV6_TCLASS     anybody, any DSCP               the same                  ignored, or refused
+    SO_PRIORITY     0 to 6 anybody, more: root      there is none             there is none
+
+Windows marks packets only where a policy says so (`New-NetQosPolicy`, group policy), or by the
+qWAVE service (`QOSAddSocketToFlow`), where only an administrator chooses the DSCP itself. macOS
+has a word of its own beside the mark, SO_NET_SERVICE_TYPE, which chooses the Wi-Fi queue. Neither
+was tried here: the table is from their documents and from those who fell into it.
 """
 
 import errno
 import socket
 import sys
+from contextlib import suppress
+from typing import Any
+
+from labkit.words.dscp import Mark, read_tos
 
 
 def no_delay(sock: socket.socket, on: bool = True) -> None:
@@ -67,3 +80,55 @@ def reuse_address(sock: socket.socket) -> None:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
     else:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+
+
+def set_mark(sock: Any, dscp: int) -> Mark:
+    """Let every packet of a socket carry a DSCP; the mark that the system says it will carry.
+
+    `sock` is a socket, or what `transport.get_extra_info("socket")` gives. Nobody needs rights for
+    it. On a listening socket before the first connection it holds for those that it accepts, and
+    for the handshake. The ECN bits stay: of TCP they are the kernel's (RFC 3168).
+
+    Linux also chooses the socket's SO_PRIORITY by it, for IPv4 (see `queue_priority`). Compare
+    what comes back with what was asked: Windows may take the call and change nothing, and even
+    the right answer says only what leaves this socket, not what arrives.
+    """
+    tos = Mark(dscp, get_mark(sock).ecn).tos
+    if sock.family == socket.AF_INET6:
+        # Also of IPv4 packets, which an IPv6 socket sends to ::ffff:192.0.2.1 and its like.
+        with suppress(OSError):
+            sock.setsockopt(socket.IPPROTO_IP, socket.IP_TOS, tos)
+        with suppress(OSError):  # Windows
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_TCLASS, tos)
+    else:
+        sock.setsockopt(socket.IPPROTO_IP, socket.IP_TOS, tos)
+    return get_mark(sock)
+
+
+def get_mark(sock: Any) -> Mark:
+    """What the packets of a socket carry: IPv4's TOS, or of an IPv6 socket the traffic class."""
+    level, option = socket.IPPROTO_IP, socket.IP_TOS
+    if sock.family == socket.AF_INET6:
+        level, option = socket.IPPROTO_IPV6, socket.IPV6_TCLASS
+    try:
+        tos = sock.getsockopt(level, option)
+    except OSError:  # Windows, IPv6
+        return Mark(0)
+    return read_tos(max(tos, 0))  # -1: nobody has said anything yet
+
+
+def queue_priority(sock: Any, priority: int | None = None) -> int | None:
+    """Linux: which queue of our own computer a packet waits in; set it, or only ask. Else None.
+
+    SO_PRIORITY never leaves the computer. The queueing discipline of the network card may sort
+    by it: `pfifo_fast`, `prio` and `mqprio` do, `fq_codel` and the lab's devices do not. It also
+    becomes the priority of a VLAN tag. Setting IP_TOS sets it: EF to 4, which with `pfifo_fast` is
+    the middle band of three, that of everybody else; 6 is the first. So set it after the mark.
+    Above 6 it needs CAP_NET_ADMIN: `PermissionError`.
+    """
+    option = getattr(socket, "SO_PRIORITY", None)
+    if option is None:
+        return None
+    if priority is not None:
+        sock.setsockopt(socket.SOL_SOCKET, option, priority)
+    return int(sock.getsockopt(socket.SOL_SOCKET, option))
