@@ -11,6 +11,36 @@ This module knows no session, no format of any exporter, and no clock.
 """
 
 from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final
+
+
+class Basis(StrEnum):
+    """How a mouth-to-ear delay is known (see `labkit.core.delays`)."""
+
+    SENDER_REPORT = "sender report"
+    """Measured by the sender's wallclock, taken to be ours too (RFC 3550 section 6.4.1)."""
+    HALF_ROUND_TRIP = "half round trip"
+    """Estimated: the way here is taken to be half of the round trip."""
+
+
+@dataclass(frozen=True, slots=True)
+class Distribution:
+    """Durations counted in buckets: `counts` has one more than `bounds`, for what is longer."""
+
+    bounds: tuple[int, ...] = ()
+    """The upper bound of each bucket, which belongs to it, in nanoseconds."""
+    counts: tuple[int, ...] = (0,)
+    total: int = 0
+    """The sum of all durations."""
+
+    @property
+    def count(self) -> int:
+        """How many durations."""
+        return sum(self.counts)
+
+
+NOTHING_COUNTED: Final = Distribution()
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +59,15 @@ class ReceiverFigures:
     played: int = 0
     """Frames played as they were sent."""
     concealed: int = 0
-    """Frames made up: by FEC, PLC or silence."""
+    """Frames made up for packets that were missing: by FEC, PLC or silence."""
+    held: int = 0
+    """Frames made up because the stream had not moved: a stall, or a silence that is not sent."""
     underruns: int = 0
     """Times that the sound card found nothing."""
     refused: int = 0
     """What could not be read, or was not authentic."""
+    received_octets: int = 0
+    """Bytes of payload in the packets received."""
     jitter: int = 0
     """RFC 3550 section 6.4.1."""
     depth: int = 0
@@ -45,6 +79,12 @@ class ReceiverFigures:
     round_trip: int | None = None
     mouth_to_ear: int | None = None
     """From the microphone to the ear (ITU-T G.114), where both ends' clocks can be compared."""
+    mouth_to_ear_by: Basis | None = None
+    """Whether that was measured or estimated."""
+    mouth_to_ears: Distribution = NOTHING_COUNTED
+    """Of every packet played."""
+    interarrivals: Distribution = NOTHING_COUNTED
+    """The time between two packets."""
 
     @property
     def loss(self) -> float:

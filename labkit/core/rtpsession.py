@@ -32,6 +32,7 @@ from labkit.words.seqnum import add32, ahead32
 from labkit.words.units import (
     SAMPLE_RATE,
     ns_to_ticks,
+    ntp_between,
     ntp_short,
     ntp_short_to_ns,
     ntp_time,
@@ -90,6 +91,7 @@ class RtpSession(Conversation):
         self._sent = self._sent_octets = 0
         self._sent_before = (0, 0)  # at the last report and at the one before
         self._last_sent = (0, 0)  # timestamp, now
+        self._packet_ticks: int | None = None  # of sound in a packet: the least step between two
 
     @property
     def stats(self) -> Stats:
@@ -103,11 +105,26 @@ class RtpSession(Conversation):
             round_trip=self.round_trip,
         )
 
+    def spoken(self, timestamp: int) -> int | None:
+        """When the sample with this timestamp was captured, on our clock (section 6.4.1).
+
+        The newest stream's last sender report says which media time its wallclock stood at, so
+        this is true where both wallclocks are one: on one machine, or when both are kept by NTP
+        or PTP, and then as good as they are. None before the first report.
+        """
+        source = self._sources.newest
+        if source is None or source.sr_instant is None:
+            return None
+        ticks = ahead32(timestamp, source.sr_timestamp)
+        return source.sr_instant + ticks_to_ns(ticks, self._clock_rate)
+
     def send(self, packet: Packet, now: int) -> None:
         """Send one packet. `LocalProtocolError` before the peer joined and after the end."""
         self._require_ready()
         if packet.ssrc != self.ssrc:
             packet = self._stamp(packet, now)
+        if self._sent:
+            self._learn_duration(packet)
         self._out.append(Datagram(rtp.pack(packet), self.peer))
         self._sent += 1
         self._sent_octets += len(packet.payload)
@@ -163,6 +180,12 @@ class RtpSession(Conversation):
             return packet
         return packet._replace(ssrc=self.ssrc)
 
+    def _learn_duration(self, packet: Packet) -> None:
+        """Between two packets lies at least the sound of one; more, after a silence."""
+        step = ahead32(packet.timestamp, self._last_sent[0])
+        if step > 0 and (self._packet_ticks is None or step < self._packet_ticks):
+            self._packet_ticks = step
+
     # RTCP in ----------------------------------------------------------------------------------
 
     def _reports(self, address: Address) -> bool:
@@ -178,9 +201,11 @@ class RtpSession(Conversation):
                 return
         for packet in packets:
             match packet:
-                case rtcp.SenderReport(ssrc, ntp, reports=reports):
+                case rtcp.SenderReport(ssrc, ntp, timestamp, reports=reports):
                     origin = self._sources.heard(ssrc, now)
                     origin.sr_ntp, origin.sr_arrived = ntp_short(ntp), now
+                    origin.sr_timestamp = timestamp
+                    origin.sr_instant = now - ntp_between(ntp, self._ntp(now))
                     self._receive_blocks(reports, now)
                 case rtcp.ReceiverReport(ssrc, reports):
                     self._sources.heard(ssrc, now)
@@ -242,8 +267,10 @@ class RtpSession(Conversation):
         name = rtcp.SourceDescription.named(self.ssrc, self.cname)
         if not self._census()[2]:
             return [rtcp.ReceiverReport(self.ssrc, blocks), name]
+        # The media time of this moment, as a microphone that never stops would count it: a packet
+        # is sent when its last sample exists, and bears the timestamp of its first.
         timestamp, sent_at = self._last_sent
-        elapsed = ns_to_ticks(now - sent_at, self._clock_rate)
+        elapsed = ns_to_ticks(now - sent_at, self._clock_rate) + (self._packet_ticks or 0)
         octets = self._sent_octets
         report = rtcp.SenderReport(
             self.ssrc, self._ntp(now), add32(timestamp, elapsed), self._sent, octets, blocks

@@ -26,7 +26,10 @@ MAX_SOURCES: Final = 16
 class Source:
     """What is remembered of one SSRC of the peer."""
 
-    __slots__ = ("heard", "held", "reception", "reported", "sr_arrived", "sr_ntp", "ssrc")
+    __slots__ = (
+        "heard", "held", "reception", "reported", "sr_arrived", "sr_instant", "sr_ntp",
+        "sr_timestamp", "ssrc",
+    )  # fmt: skip
 
     def __init__(self, ssrc: int, now: int) -> None:
         self.ssrc = ssrc
@@ -39,6 +42,10 @@ class Source:
         self.sr_ntp = 0
         """The middle 32 bits of its last sender report's clock."""
         self.sr_arrived = 0
+        self.sr_timestamp = 0
+        """The media time in that report ..."""
+        self.sr_instant: int | None = None
+        """... and when that was, on our clock, if both wallclocks are one."""
 
     def probe(self, event: Received, clock_rate: int) -> list[Received]:
         """A.1: once two packets follow each other, all that are held and belong to them."""

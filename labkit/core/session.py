@@ -134,6 +134,20 @@ class Stats:
     round_trip: int | None = None
     """In nanoseconds, where the protocol measures it."""
 
+    def followed_by(self, later: "Stats") -> "Stats":
+        """What two sessions of one listener counted, one after the other."""
+        return Stats(
+            sent=self.sent + later.sent,
+            sent_octets=self.sent_octets + later.sent_octets,
+            dropped=self.dropped + later.dropped,
+            received=self.received + later.received,
+            expected=self.expected + later.expected,
+            duplicates=self.duplicates + later.duplicates,
+            reordered=self.reordered + later.reordered,
+            jitter=later.jitter,
+            round_trip=later.round_trip,
+        )
+
     @property
     def lost(self) -> int:
         """Packets that never came, so far."""

@@ -22,9 +22,10 @@ import numpy as np
 
 from labkit.codec.face import Codec, Decoder
 from labkit.core.concealment import Concealer
+from labkit.core.delays import DelayMeter
 from labkit.core.jitterbuffer import JitterBuffer
 from labkit.core.meters import RateMeter
-from labkit.core.session import Closed, Joined, Received
+from labkit.core.session import Closed, Joined, Received, Refused, Stats
 from labkit.core.timescale import TimeScaler
 from labkit.endpoints.endpoint import Endpoint
 from labkit.words.errors import BadInput, WireError
@@ -100,7 +101,18 @@ class Receiver(Endpoint):
         self.finished = False
         self.undecodable = 0
         """Packets whose payload the codec could not read; they were concealed."""
+        self.played = 0
+        """Frames played as they were sent."""
+        self.concealed = 0
+        """Frames made up for packets that were missing: by FEC, PLC or silence."""
+        self.held = 0
+        """Frames made up because the stream had not moved."""
+        self.refused = 0
+        """Datagrams or frames that a session could not read or did not trust."""
         self.received_rate = RateMeter()
+        self.delays = DelayMeter()
+        self.earlier = Stats()
+        """What the sessions before this one counted."""
         self._policy = policy
         self._choose = choose
         self._fec = fec
@@ -124,10 +136,16 @@ class Receiver(Endpoint):
 
         The turns that have passed since then are concealed, so time is not cut out of the sound.
         """
+        self.earlier = self.earlier.followed_by(self.session.stats)
         self.session = session
         self.closed = None
         self.finished = False
         self._quiet_since = None
+
+    @property
+    def waiting(self) -> int:
+        """Nanoseconds of sound in the packets of a jitter buffer that has a length."""
+        return len(self.buffer) * self._packet_ns if hasattr(self.buffer, "__len__") else 0  # type: ignore[arg-type]
 
     # Reactions --------------------------------------------------------------------------------
 
@@ -137,6 +155,8 @@ class Receiver(Endpoint):
             return True
         if isinstance(event, Joined):
             self.description = event.description
+        elif isinstance(event, Refused):
+            self.refused += 1
         elif isinstance(event, Closed):
             self.closed = event
             self._quiet_since = now
@@ -148,6 +168,7 @@ class Receiver(Endpoint):
 
     def _receive(self, packet: Packet, now: int) -> None:
         self.received_rate.add(len(packet.payload), now)
+        self.delays.arrived(packet, now)
         self.trace.add((now, Did.ARRIVED, self._unwrap_seq(packet.seq), len(packet.payload)))
         if self._decoder is None and not self._prepare(packet, now):
             return
@@ -172,7 +193,9 @@ class Receiver(Endpoint):
         if not self.codec.has_plc:
             self._concealer = Concealer(self.codec.sample_rate, self.codec.channels)
         if self.buffer is None:
-            self.buffer = JitterBuffer(self._policy, frame=self._packet_ns, clock_rate=clock_rate)
+            self.buffer = JitterBuffer(
+                self._policy, frame=self._packet_ns, clock_rate=clock_rate, trace=self.trace
+            )
         self._ask = getattr(self.buffer, "deadline", None)
         self._peek = getattr(self.buffer, "peek", None)
         self._next = now
@@ -231,19 +254,38 @@ class Receiver(Endpoint):
             samples = self._decoder.decode(packet.payload)
         except WireError:
             self.undecodable += 1
+            self.concealed += 1
             samples = self._substitute()
+        else:
+            self.played += 1
         if self._concealer is not None:
             samples = self._concealer.good(samples)
         self.trace.add((now, Did.PLAYED, self._last_seq, 0))
+        self._time(packet, now)
         self._hear(now, self._last_timestamp, samples)
+
+    def _time(self, packet: Packet, now: int) -> None:
+        """How old its sound is. Not every session knows when it was spoken."""
+        assert self.codec is not None
+        spoken = getattr(self.session, "spoken", None)
+        self.delays.played(
+            packet,
+            now,
+            sound=self._packet_ns,
+            lookahead=ticks_to_ns(self.codec.lookahead, self.codec.sample_rate),
+            spoken=None if spoken is None else spoken(packet.timestamp),
+            round_trip=lambda: self.session.stats.round_trip,
+        )
 
     def _fill(self, now: int) -> None:
         """No packet: wait, recover it from its successor, or conceal it."""
         if getattr(self.buffer, "holding", False):
+            self.held += 1
             self.trace.add((now, Did.HELD, -1, 0))
             self._hear(now, None, self._substitute())
             return
         self._missing += 1
+        self.concealed += 1
         samples = self._recover()
         how = PLC if samples is None else FEC
         if samples is None:

@@ -73,6 +73,15 @@ def ntp_time(unix_ns: int) -> int:
     return ((whole + NTP_EPOCH_OFFSET) & 0xFFFFFFFF) << 32 | (rest << 32) // NS_PER_S
 
 
+def ntp_between(earlier: int, later: int) -> int:
+    """Nanoseconds from one 64-bit NTP timestamp to another; negative when they are swapped.
+
+    They count from 1900 and start again in 2036: less than 68 years apart, it does not matter.
+    """
+    units = ((later - earlier + (1 << 63)) & ((1 << 64) - 1)) - (1 << 63)
+    return units * NS_PER_S >> 32
+
+
 def ntp_short(ntp: int) -> int:
     """The middle 32 of 64 NTP bits, in 1/65536 s: what LSR and DLSR use (RFC 3550 section 4)."""
     return ntp >> 16 & 0xFFFFFFFF

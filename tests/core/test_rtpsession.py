@@ -265,6 +265,7 @@ def test_jitter_is_that_of_the_rfc_in_ticks(pushed):
 
 
 def test_a_sender_report_names_this_moment_in_both_clocks_and_what_was_sent(pushed):
+    """The sampling instant (RFC 3550 section 6.4.1): what leaves now was spoken 20 ms ago."""
     pair = pushed()
     speak(pair, 300, start=5000)
     reports = [
@@ -276,7 +277,7 @@ def test_a_sender_report_names_this_moment_in_both_clocks_and_what_was_sent(push
     for now, report in reports:
         assert isinstance(report, rtcp.SenderReport)
         assert report.ntp == ntp_time(now)
-        assert report.rtp_timestamp == 5000 + ns_to_ticks(now, 48_000)
+        assert report.rtp_timestamp == 5000 + ns_to_ticks(now + ms(20), 48_000)
         assert report.packet_count == now // ms(20) + 1
         assert report.octet_count == 40 * report.packet_count
 
