@@ -73,7 +73,7 @@ class ReceiverFigures:
     depth: int = 0
     """Sound that waits in the jitter buffer."""
     target: int | None = None
-    """The playout delay that the delay policy wants."""
+    """What the delay policy wants the depth to be."""
     bitrate: int = 0
     """Of the payload, lately."""
     round_trip: int | None = None

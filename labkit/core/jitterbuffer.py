@@ -125,6 +125,10 @@ class JitterBuffer:
         rest = self._due - now if self._due is not None and self._begun else 0
         return len(self._slots) * self.frame + max(0, rest)
 
+    def target(self, now: int) -> int:
+        """What `depth` would be if the line were where the policy wants it."""
+        return self.depth(now) + self.policy.target() - self._line
+
     def peek(self) -> Packet | None:
         """The packet whose turn is next, if it is here."""
         return self._slots.get(self._next)
@@ -348,11 +352,10 @@ class JitterBuffer:
         return self._due
 
     def _note(self, now: int) -> None:
-        """Trace the depth, and what it would be if the line were where the policy wants it."""
+        """Trace the depth, and what the policy wants of it."""
         assert self.trace is not None
-        depth = self.depth(now)
-        self.trace.add((now, Did.DEPTH, -1, depth))
-        self.trace.add((now, Did.TARGET, -1, depth + self.policy.target() - self._line))
+        self.trace.add((now, Did.DEPTH, -1, self.depth(now)))
+        self.trace.add((now, Did.TARGET, -1, self.target(now)))
 
 
 def _follows(packet: Packet, before: Packet) -> bool:
