@@ -51,7 +51,8 @@ class LabNetwork:
     `profile` is the name of a shipped profile, the path of a file, or a `Profile`; `seed` decides
     its dice. `hosts` are named as you like; with more than two there is a router. `nat` puts a NAT
     before the first host, or before those named. `bottleneck` ("2mbit") is a rate instead of the
-    profile's own, and with `dscp` the voice (EF) goes first there. `mtu` holds for all links.
+    profile's own, and with `dscp` the voice (EF) goes first there; `police` ("200kbit") is how much
+    of it may, so that it cannot starve the rest. `mtu` holds for all links.
 
     `capture` is a file for what crosses the link, as pcapng, with the link's verdicts as comments.
     `capture_at` says what is in it: "sent" is every packet when it was sent, the lost ones too;
@@ -68,6 +69,7 @@ class LabNetwork:
         nat: bool | Sequence[str] = False,
         bottleneck: str | int | None = None,
         dscp: bool = False,
+        police: str | int = 0,
         mtu: int = 1500,
         capture: str | os.PathLike[str] | None = None,
         capture_at: str = "sent",
@@ -75,8 +77,7 @@ class LabNetwork:
         if not isinstance(profile, Profile):
             profile = load_profile(os.fspath(profile))
         if bottleneck is not None:
-            rate = bottleneck if isinstance(bottleneck, int) else read_rate(bottleneck)
-            profile = with_rate(profile, rate)
+            profile = with_rate(profile, _rate(bottleneck))
         if isinstance(nat, bool):
             nat = hosts[:1] if nat else ()
         self.profile = profile
@@ -89,6 +90,7 @@ class LabNetwork:
             nat=nat,
             mtu=mtu,
             dscp=dscp,
+            police=_rate(police),
             record="" if capture is None else capture_at,
         )
         self._capture = None if capture is None else Path(capture)
@@ -234,6 +236,10 @@ class _Lab:
     def _close_sockets(self) -> None:
         for sock in (self._control, self._their_control, self._wires, self._their_wires):
             sock.close()
+
+
+def _rate(words: str | int) -> int:
+    return words if isinstance(words, int) else read_rate(words)
 
 
 def _opened(path: Path) -> BinaryIO:

@@ -68,6 +68,8 @@ class Plan:
     mtu: int
     seed: int
     dscp: bool
+    police: int
+    """Bits a second of EF that a bottleneck with `dscp` lets in; 0: all."""
     record: str
     """What a capture shows: "sent", or the name of a host. Empty: there is none."""
 
@@ -86,19 +88,22 @@ def make_plan(
     nat: Sequence[str] = (),
     mtu: int = 1500,
     dscp: bool = False,
+    police: int = 0,
     record: str = "",
 ) -> Plan:
     """Lay out a lab. `BadInput` when it cannot be."""
     _check(hosts, nat, mtu, record)
     if dscp and not (profile.up.rate or profile.down.rate):
         raise BadInput("dscp needs a rate: who never waits needs no priority", 'bottleneck="2mbit"')
+    if police and not dscp:
+        raise BadInput("who polices EF must know it", "dscp=True")
     if router or len(hosts) > 2:
         names = (*hosts, ROUTER)
         links = _star(hosts, nat, profile)
     else:
         names = tuple(hosts)
         links = (_direct(hosts, nat, profile),)
-    return Plan(names, links, mtu, seed, dscp, record)
+    return Plan(names, links, mtu, seed, dscp, police, record)
 
 
 def _check(hosts: Sequence[str], nat: Sequence[str], mtu: int, record: str) -> None:

@@ -1,26 +1,27 @@
-"""A bottleneck that honours DSCP: voice first, and everything else when there is no voice.
+"""The bottleneck of a lab that honours DSCP: voice first, and everything else when there is none.
 
-    packets ─> EF?  ─yes─> [ queue ] ──┐
-                    ─no──> [ queue ] ──┴─> a line of so many bits a second ─> the rest of the link
+    packets ─> EF? ─yes─> police? ─> [ queue ] ──┐
+                ─no────────────────> [ queue ] ──┴─> a line of so many bits a second ─> the rest
 
-Strict priority, as RFC 3246 (Expedited Forwarding, DSCP 46) asks for in its simplest form: when
-the line is free, the first EF packet goes, and only when there is none one of the others. A packet
-on the line is not interrupted. Each queue holds `limit` packets, and what finds it full is lost.
+Strict priority, as RFC 3246 (Expedited Forwarding, DSCP 46) asks for in its simplest form. Each
+queue holds `limit` packets. With `police` no more than so many bits a second of EF get in, with a
+burst of `BURST`: without it whoever marks all his packets EF leaves nothing for anybody else.
 
 A `PriorityLine` stands before an `Impairment` whose own rate is taken away; netem has the line
 last and its losses and delays before it, which nobody can tell from outside.
 
-This module knows no socket and no clock.
+This module knows no socket and no clock; scheduler and line are `labkit.core`'s.
 """
 
-from collections import deque
 from typing import Final
 
+from labkit.core.bottleneck import Bottleneck
+from labkit.core.scheduler import Policed, Scheduler, StrictPriority, TokenBucket
+from labkit.words.dscp import Dscp
 from labkit.words.linkspec import LinkSpec
-from labkit.words.units import NS_PER_S
 
-EXPEDITED: Final = 46
-"""The DSCP of voice: RFC 3246."""
+BURST: Final = 2000
+"""Bytes of EF at once: a long packet, or ten of a voice's that a stall has bunched."""
 
 
 def dscp(packet: bytes) -> int:
@@ -29,47 +30,21 @@ def dscp(packet: bytes) -> int:
 
 
 class PriorityLine:
-    """One direction of a bottleneck. `start` is the instant from which the spec's steps count."""
+    """One direction of a bottleneck for IPv4 packets. `start` is when the spec's steps begin."""
 
-    def __init__(self, spec: LinkSpec, start: int = 0) -> None:
-        self.dropped = 0
-        self._spec = spec
-        self._start = start
-        self._queues: tuple[deque[bytes], deque[bytes]] = (deque(), deque())  # EF, the others
-        self._on_line: bytes | None = None
-        self._done = 0  # when the packet on the line has left it
+    def __init__(self, spec: LinkSpec, start: int = 0, *, police: int = 0) -> None:
+        scheduler: Scheduler = StrictPriority(limit=spec.limit)
+        if police:
+            scheduler = Policed(scheduler, TokenBucket(police, BURST), (Dscp.EF,))
+        self._line = Bottleneck(scheduler, spec, start)
+        self.pop = self._line.pop
+        self.deadline = self._line.deadline
 
     def push(self, packet: bytes, now: int) -> bool:
-        """Take a packet; False: its queue is full. First fetch with `pop` what is done by now."""
-        queue = self._queues[dscp(packet) != EXPEDITED]
-        if len(queue) >= self._spec.limit:
-            self.dropped += 1
-            return False
-        queue.append(packet)
-        if self._on_line is None:
-            self._begin(now)
-        return True
+        """Take a packet; False: it is dropped. First fetch with `pop` what is done by now."""
+        return self._line.push(packet, dscp(packet), now)
 
-    def pop(self, now: int) -> tuple[int, bytes] | None:
-        """The next packet that has left the line, and when it did; None: none has by now."""
-        if self._on_line is None or self._done > now:
-            return None
-        left = self._done, self._on_line
-        self._on_line = None
-        self._begin(self._done)
-        return left
-
-    def deadline(self) -> int | None:
-        """When the packet on the line has left it."""
-        return None if self._on_line is None else self._done
-
-    def _begin(self, now: int) -> None:
-        """Put a packet on the line that is free from `now` on."""
-        for queue in self._queues:
-            if queue:
-                packet = queue.popleft()
-                spec = self._spec.at(now - self._start) if self._spec.steps else self._spec
-                size = len(packet) + spec.packet_overhead
-                self._on_line = packet
-                self._done = now + (size * 8 * NS_PER_S // spec.rate if spec.rate else 0)
-                return
+    @property
+    def dropped(self) -> int:
+        """Packets that found their queue full, or that were more EF than is allowed."""
+        return self._line.dropped

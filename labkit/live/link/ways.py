@@ -209,19 +209,19 @@ def make_ways(plan: Plan, link: Link, seed: int, near: int, far: int) -> dict[st
     back.records_sent = recorded and host in ("sent", link.far.host)
     forth.records_arrived = host == link.far.host
     back.records_arrived = host == link.near.host
-    _impair((forth, back), link, seed, dscp=plan.dscp)
+    _impair((forth, back), plan, link, seed)
     return {forth_name: forth, back_name: back}
 
 
-def _impair(ways: tuple[ImpairedWay, ImpairedWay], link: Link, seed: int, *, dscp: bool) -> None:
+def _impair(ways: tuple[ImpairedWay, ImpairedWay], plan: Plan, link: Link, seed: int) -> None:
     """Put the profile of a link on its ways."""
     if link.profile is None:
         return
     profile = link.profile
-    if dscp:
+    if plan.dscp:
         start = now()
         for way, spec in zip(ways, (profile.up, profile.down), strict=True):
-            way.line = PriorityLine(spec, start)
+            way.line = PriorityLine(spec, start, police=plan.police)
         profile = with_rate(profile, 0)
     for way, impairment in zip(ways, both_directions(profile, seed, 0), strict=True):
         way.impairment = impairment
