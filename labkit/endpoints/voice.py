@@ -82,6 +82,16 @@ class Voice:
         """The synchronisation source of this stream."""
         return self._packetizer.ssrc
 
+    @property
+    def adapts(self) -> bool:
+        """Whether the codec can change its bitrate while it speaks."""
+        return hasattr(self._encoder, "bitrate")
+
+    def adapt(self, bitrate: int) -> None:
+        """From the next frame on, `bitrate` bits of payload a second, if the codec can do that."""
+        if self.adapts:
+            self._encoder.bitrate = bitrate  # type: ignore[attr-defined]
+
     def start(self, now: int) -> None:
         """Begin to read a paced source: its first sample is captured now."""
         if self.source is not None and self.started is None:
@@ -122,8 +132,7 @@ class Voice:
     def _pack(self, frames: list[Frame], now: int) -> list[Packet]:
         packets: list[Packet] = []
         for frame in frames:
-            payload = self._encoder.encode(frame.samples)
-            pieces = self._packetizer.packetize(payload, self._timestamp)
+            pieces = self._make(frame.samples)
             for packet in pieces:
                 seq = self._unwrap(packet.seq)
                 ticks = self._ticks + ahead32(packet.timestamp, self._timestamp)
@@ -133,3 +142,7 @@ class Voice:
             self._ticks += self._frame_ticks
             self._timestamp = add32(self._timestamp, self._frame_ticks)
         return packets
+
+    def _make(self, samples: Samples) -> list[Packet]:
+        """The packets of one frame."""
+        return self._packetizer.packetize(self._encoder.encode(samples), self._timestamp)
