@@ -15,7 +15,7 @@ import numpy as np
 from labkit.codec.pcm import check_frame
 from labkit.words.errors import BadInput
 from labkit.words.format import AudioFormat, Samples
-from labkit.words.units import FRAME_MS, SAMPLE_RATE
+from labkit.words.units import FRAME_MS, NS_PER_S, SAMPLE_RATE, bitrate, ms
 
 PT_BLANK: Final = 99
 """A dynamic payload type that we use for nothing else."""
@@ -65,7 +65,7 @@ class Blank:
 
     def encoder(self) -> "BlankEncoder":
         """An encoder that hands out one payload for ever."""
-        return BlankEncoder(self.size)
+        return BlankEncoder(self.size, self.frame_ms)
 
     def decoder(self) -> "BlankDecoder":
         """A decoder that hands out one silent frame for ever."""
@@ -77,10 +77,20 @@ class Blank:
 
 
 class BlankEncoder:
-    """Anything to the same zeros."""
+    """Anything to the same zeros, whose number may be changed between two frames."""
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, frame_ms: float = FRAME_MS) -> None:
         self._payload = bytes(size)
+        self._frame = ms(frame_ms)
+
+    @property
+    def bitrate(self) -> int:
+        """Bits a second, as of an Opus encoder, but exactly so many."""
+        return int(bitrate(len(self._payload), self._frame))
+
+    @bitrate.setter
+    def bitrate(self, value: int) -> None:
+        self._payload = bytes(max(value * self._frame // (8 * NS_PER_S), 1))
 
     def encode(self, samples: Samples) -> bytes:
         """The one payload."""
