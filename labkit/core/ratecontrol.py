@@ -35,7 +35,7 @@ from typing import Any, Final, Protocol
 
 from labkit.core.congestion import DelayDetector, Detector, Feedback, LossDetector, Signal
 from labkit.words.errors import BadInput
-from labkit.words.units import NS_PER_S, seconds
+from labkit.words.units import NS_PER_S, ms, seconds
 
 LOWEST: Final = 16_000
 """Bits a second of Opus with which speech in the whole telephone band is still good."""
@@ -46,6 +46,9 @@ START: Final = 32_000
 INCREASE: Final = 4_000
 """Bits a second that are added in each second."""
 DECREASE: Final = 0.85
+LOOK: Final = ms(500)
+"""How often to look at a queue, and how often to ask for RTCP's reports: twenty of 100 bytes in ten
+seconds are 1.6 kbit/s, within RTCP's five per cent of 64 (RFC 3550 section 6.2)."""
 LONGEST_STEP: Final = seconds(5)
 """More than the increase of so much time is never added at once: it is RTCP's usual interval."""
 

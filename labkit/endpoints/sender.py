@@ -2,7 +2,8 @@
 
 The voice begins when the first receiver joins, so nobody misses the first word, and the session
 is closed when a paced source has ended. Several senders may share one voice: `send` takes packets
-that were made elsewhere.
+that were made elsewhere. With a `controller` the bitrate of the voice follows what the path
+carries, as far as that is known: from RTCP, or over a stream from the queue (`core.congestion`).
 
 This module knows neither the wire nor the codec: both come in from outside.
 """
@@ -10,7 +11,10 @@ This module knows neither the wire nor the codec: both come in from outside.
 from collections.abc import Iterable
 from typing import Any
 
-from labkit.core.session import Joined
+from labkit.core.congestion import Feedback, QueueReader, ReportReader
+from labkit.core.figures import ClientFigures
+from labkit.core.ratecontrol import LOOK, RateController
+from labkit.core.session import Joined, Report
 from labkit.endpoints.endpoint import Endpoint
 from labkit.endpoints.voice import Voice
 from labkit.words.format import Samples
@@ -28,10 +32,16 @@ class Sender(Endpoint):
     With `voice=None` it is one of many listeners' ends of a voice that somebody else ticks.
     """
 
-    def __init__(self, session: Any, voice: Voice | None) -> None:
+    def __init__(
+        self, session: Any, voice: Voice | None, controller: RateController | None = None
+    ) -> None:
         super().__init__(session)
         self.voice = voice
+        self.controller = controller
         self.joined = False
+        self._reports = ReportReader()
+        self._queue = QueueReader()
+        self._looked = 0
         self._closes: int | None = None
 
     def push_audio(self, samples: Samples, now: int) -> None:
@@ -50,7 +60,34 @@ class Sender(Endpoint):
             self.joined = True
             if self.voice is not None:
                 self.voice.start(now)
+                if self.controller is not None:
+                    self.voice.adapt(self.controller.bitrate)
+        elif isinstance(event, Report) and self.controller is not None and not event.ours:
+            self._adapt(self._reports.read(event, self.session.stats, now), now)
         return False
+
+    def _look(self, now: int) -> None:
+        """Over a stream nobody reports: what waits at our own door is what is known."""
+        queue = getattr(self.session, "queue", None)
+        if queue is None or self.controller is None or now < self._looked + LOOK:
+            return
+        self._looked = now
+        stats, lag = self.session.stats, queue.oldest_age(now)
+        figures = ClientFigures(
+            "",
+            sent=stats.sent,
+            sent_octets=stats.sent_octets,
+            queued=len(queue),
+            dropped=queue.dropped,
+            lag=lag,
+        )
+        self._adapt(self._queue.read(figures, now), now)
+
+    def _adapt(self, feedback: Feedback, now: int) -> None:
+        assert self.controller is not None
+        self.controller.on_feedback(feedback, now)
+        if self.voice is not None:
+            self.voice.adapt(self.controller.bitrate)
 
     def _work(self, now: int) -> None:
         if self.voice is None:
@@ -58,6 +95,7 @@ class Sender(Endpoint):
         due = self.voice.deadline()
         if due is not None and due <= now:
             self.send(self.voice.tick(now), now)
+            self._look(now)
             if self.voice.finished:
                 self._closes = now + LINGER
         if self._closes is not None and self._closes <= now:

@@ -37,13 +37,10 @@ from labkit.words.format import Samples
 from labkit.words.machine import Address
 from labkit.words.packet import Packet
 from labkit.words.trace import Trace
-from labkit.words.units import ms
 
 BITRATES: Final = (64_000, 32_000, 16_000)
 WARM_UP: Final = 2
 """Frames that an encoder has encoded for nobody before the first that is sent."""
-LOOK: Final = ms(500)
-"""How often to look at a queue; RTCP is asked for as often (see docs/rate-adaptation.md)."""
 
 
 def renditions(codec: Any, bitrates: Sequence[int] = BITRATES) -> dict[int, Codec]:
@@ -169,7 +166,7 @@ class Simulcast(Voice):
             listener.hear(listener.reports.read(report, stats, now), now)
 
     def hear_queue(self, address: Address, figures: ClientFigures, now: int) -> None:
-        """What waits for a listener over a stream. Say so twice a second: `LOOK`."""
+        """What waits for a listener over a stream. Say so once in `LOOK`."""
         listener = self._listeners.get(address)
         if listener is not None:
             listener.hear(listener.queue.read(figures, now), now)
