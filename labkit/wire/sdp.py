@@ -14,7 +14,11 @@
 `describe` writes one stream of sound, `parse` reads the first that a description has. Payload
 types 0, 8, 9, 10 and 11 need no rtpmap (RFC 3551 section 6).
 
-This module knows no offer and answer (RFC 3264), no video and no keys; it skips what it does not
+A stream that is protected says so by its profile, RTP/SAVP instead of RTP/AVP, and says with it how
+the keys come: as a=crypto lines (`sdes`), which makes the whole description a secret, or by DTLS
+(`sdpdtls`). A `SessionDescription` with `security` must never be played or sent as plain RTP.
+
+This module knows no offer and answer (RFC 3264), no video and no cipher; it skips what it does not
 know, as section 5 demands. It resolves no names and opens no ports.
 """
 
@@ -23,8 +27,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from types import MappingProxyType
-from typing import Final, NamedTuple, NoReturn
+from typing import Final, NamedTuple, NoReturn, TypeAlias
 
+from labkit.wire import sdes
+from labkit.wire.sdpdtls import DtlsParameters, unpack_fingerprint, unpack_setup
 from labkit.words.errors import LocalProtocolError, Malformed
 from labkit.words.format import AudioFormat
 
@@ -50,7 +56,12 @@ DEFAULT_PTIME: Final = 20
 _SPELLING: Final = {name.lower(): name for name in ("opus", "L16", "PCMU", "PCMA", "G722")}
 """Encoding names are case-insensitive (RFC 3551 section 3); the rest of labkit spells them so."""
 
-_MEDIA: Final = re.compile(r"audio ([0-9]{1,5})(?:/[0-9]+)? RTP/AVPF? ([0-9]{1,3})(?: [0-9 ]*)?")
+Security: TypeAlias = tuple[sdes.Crypto, ...] | DtlsParameters | None
+"""How the keys come: written here, by DTLS, or there are none."""
+
+_MEDIA: Final = re.compile(
+    r"audio ([0-9]{1,5})(?:/[0-9]+)? ((?:UDP/TLS/)?RTP/S?AVPF?) ([0-9]{1,3})(?: [0-9 ]*)?"
+)
 _CONNECTION: Final = re.compile(r"IN IP[46] ([^\s/]+)(?:/[0-9/]+)?")
 _RTPMAP: Final = re.compile(r"([0-9]{1,3}) +([^\s/]+)/([0-9]{1,6})(?:/([0-9]{1,2}))? *")
 _FMTP: Final = re.compile(r"([0-9]{1,3}) +(.*)")
@@ -71,15 +82,23 @@ class SessionDescription:
     """Where RTCP goes: the same port with `rtcp_mux`, else the next or the one of RFC 3605."""
     rtcp_mux: bool
     name: str
+    security: Security = None
 
 
 def describe(
-    audio: AudioFormat, *, host: str, port: int, name: str = "labkit", rtcp_mux: bool = True
+    audio: AudioFormat,
+    *,
+    host: str,
+    port: int,
+    name: str = "labkit",
+    rtcp_mux: bool = True,
+    security: Security = None,
 ) -> str:
     """The description of one stream that goes to `host` and `port`, lines ended by CRLF.
 
     Without `rtcp_mux` RTCP goes to the next port. Its session id is 0: for descriptions that are
-    announced (RFC 2974) it would have to be unique. `LocalProtocolError` for what SDP cannot say.
+    announced (RFC 2974) it would have to be unique. With a=crypto lines it is a secret: `sdes` says
+    where it may go. `LocalProtocolError` for what SDP cannot say.
     """
     if not 0 <= port <= MAX_PORT or not 0 <= audio.payload_type <= 127:
         raise LocalProtocolError(f"port {port} or payload type {audio.payload_type} out of range")
@@ -95,7 +114,7 @@ def describe(
         f"s={_line(name)}",
         f"c=IN {family} {host}",
         "t=0 0",
-        f"m=audio {port} RTP/AVP {audio.payload_type}",
+        f"m=audio {port} {_profile(security)} {audio.payload_type}",
         f"a=rtpmap:{audio.payload_type} {_word(encoding)}/{rate}/{channels}",
     ]
     if audio.parameters:
@@ -103,7 +122,22 @@ def describe(
     lines.append(f"a=ptime:{audio.ptime:.10g}")
     if rtcp_mux:
         lines.append("a=rtcp-mux")
+    lines += [f"a={line}" for line in _pack_security(security)]
     return "\r\n".join(lines) + "\r\n"
+
+
+def _profile(security: Security) -> str:
+    """RFC 3551, RFC 3711 section 12 and RFC 5764 section 8."""
+    if isinstance(security, DtlsParameters):
+        return "UDP/TLS/RTP/SAVP"
+    return "RTP/SAVP" if security else "RTP/AVP"
+
+
+def _pack_security(security: Security) -> list[str]:
+    if isinstance(security, DtlsParameters):
+        fingerprints = [f"fingerprint:{each}" for each in security.fingerprints]
+        return [*fingerprints, f"setup:{security.setup.value}"]
+    return [f"crypto:{_line(sdes.pack(each))}" for each in security or ()]
 
 
 def _line(text: str) -> str:
@@ -149,7 +183,7 @@ def parse(text: str) -> SessionDescription:
     session, section = _first_audio(list(_lines(text)))
     media = section[0]
     found = media.match(_MEDIA, media.value, "RFC 8866 section 5.14")
-    port, payload_type = int(found[1]), int(found[2])
+    port, profile, payload_type = int(found[1]), found[2], int(found[3])
     attributes = list(_attributes(section))
     mux = any(key == "rtcp-mux" for _, key, _ in attributes)
     rtcp_port = port if mux else _rtcp_port(port, attributes)
@@ -163,6 +197,7 @@ def parse(text: str) -> SessionDescription:
         rtcp_port=rtcp_port,
         rtcp_mux=mux,
         name=name,
+        security=_security(media, profile, [*attributes, *_attributes(session)]),
     )
 
 
@@ -210,6 +245,21 @@ def _rtcp_port(port: int, attributes: list[tuple[_Line, str, str]]) -> int:
         if key == "rtcp":
             return int(line.match(_RTCP, value, "RFC 3605 section 2.1")[1])
     return port + 1
+
+
+def _security(media: _Line, profile: str, attributes: list[tuple[_Line, str, str]]) -> Security:
+    """What a protected stream must say. Those of the media come before those of the session."""
+    if "SAVP" not in profile:
+        return None
+    found = {key: [(line.offset, value) for line, each, value in attributes if each == key]
+             for key in ("crypto", "fingerprint", "setup")}  # fmt: skip
+    if found["crypto"] and "TLS" not in profile:
+        return tuple(sdes.unpack(value, offset) for offset, value in found["crypto"])
+    if not found["fingerprint"] or not found["setup"]:
+        media.malformed("neither a=crypto nor a=fingerprint with a=setup", "RFC 5763 section 5")
+    fingerprints = tuple(unpack_fingerprint(value, at) for at, value in found["fingerprint"])
+    offset, setup = found["setup"][0]
+    return DtlsParameters(fingerprints, unpack_setup(setup, offset))
 
 
 def _audio_format(

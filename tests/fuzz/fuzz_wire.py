@@ -38,7 +38,19 @@ with (
     atheris.instrument_imports(include=["labkit"], exclude=UNWATCHED) if atheris else nullcontext()
 ):
     from labkit.core.rtpanalysis import RtpAnalysis
-    from labkit.wire import framing, ip, minirtp, opus_toc, pcap, rtcp, rtp, sdp, stun
+    from labkit.wire import (
+        framing,
+        ip,
+        minirtp,
+        opus_toc,
+        pcap,
+        rtcp,
+        rtp,
+        sdes,
+        sdp,
+        sdpdtls,
+        stun,
+    )  # fmt: skip
     from labkit.wire.datagrams import DatagramReader, Flow
     from labkit.wire.pcapreader import CaptureReader
     from labkit.words.errors import WireError
@@ -96,9 +108,26 @@ def rtcp_compound(data: bytes) -> None:
 
 def description(data: bytes) -> None:
     found = sdp.parse(data.decode(errors="replace"))
-    again = sdp.describe(found.audio, host=found.host, port=found.port, rtcp_mux=found.rtcp_mux)
+    where = {"host": found.host, "port": found.port, "rtcp_mux": found.rtcp_mux}
+    again = sdp.describe(found.audio, **where, security=found.security)
     assert sdp.parse(again).audio == found.audio
     assert sdp.parse(again).host == found.host
+    assert sdp.parse(again).security == found.security
+
+
+def crypto_line(data: bytes) -> None:
+    """What it says can be written again, and what may be shown has no key."""
+    text = data.decode(errors="replace")
+    found = sdes.unpack(text)
+    assert sdes.unpack(sdes.pack(found)) == found
+    assert sdes.without_keys(f"a=crypto:{text}").endswith("…")
+    with suppress(WireError):
+        assert found.master_key.suite.name == sdes.choose([found]).suite
+
+
+def fingerprint(data: bytes) -> None:
+    found = sdpdtls.unpack_fingerprint(data.decode(errors="replace"))
+    assert sdpdtls.unpack_fingerprint(str(found)) == found
 
 
 def opus_payload(data: bytes) -> None:
@@ -158,6 +187,8 @@ PROMISES: list[Callable[[bytes], None]] = [
     description,
     opus_payload,
     stun_message,
+    crypto_line,
+    fingerprint,
 ]
 
 
@@ -180,6 +211,7 @@ def examples() -> Iterator[tuple[Callable[[bytes], None], bytes]]:
     for audio in (AudioFormat("opus", 48_000, 2, 111, 2.5, fec), AudioFormat("L16", 44_100, 2, 10)):
         for host, mux in (("192.0.2.1", True), ("2001:db8::1", False)):
             yield description, sdp.describe(audio, host=host, port=5004, rtcp_mux=mux).encode()
+    yield from protected_descriptions()
     voice = rtp.pack(packet)
     ends = ("10.0.0.1", 5004), ("10.0.0.2", 5004)
     inside = ip.udp(voice, *ends)
@@ -198,6 +230,24 @@ def examples() -> Iterator[tuple[Callable[[bytes], None], bytes]]:
     for start in (b"\x48", b"\x49", b"\x4a\x03", b"\x4b\x03", b"\x4b\xc3\x02\x03\x04"):
         yield opus_payload, start + bytes(range(0x80, 0x8C))
     yield from ((stun_message, data) for data in stun_messages())
+
+
+def protected_descriptions() -> Iterator[tuple[Callable[[bytes], None], bytes]]:
+    """With keys, with a fingerprint, and either alone."""
+    audio = AudioFormat("opus", 48_000, 2, 111)
+    key = sdes.MasterKey.of(sdes.Suite.AES_CM_128_HMAC_SHA1_80, bytes(range(30)), 1 << 20)
+    line = sdes.Crypto.of(1, key)
+    print_ = sdpdtls.Fingerprint("sha-256", bytes(range(32)))
+    dtls = sdpdtls.DtlsParameters((print_,), sdpdtls.Setup.ACTPASS)
+    for security in ((line,), dtls):
+        yield description, sdp.describe(audio, host="::1", port=9, security=security).encode()
+    two = (
+        sdes.InlineKey(bytes(30), None, sdes.Mki(1, 4)),
+        sdes.InlineKey(bytes(30), 7, sdes.Mki(2, 4)),
+    )
+    yield crypto_line, sdes.pack(line).encode()
+    yield crypto_line, sdes.pack(sdes.Crypto(2, line.suite, two, ("KDR=1",))).encode()
+    yield fingerprint, str(print_).encode()
 
 
 def stun_messages() -> Iterator[bytes]:
