@@ -29,6 +29,7 @@ _HOME = {
     "ask": "labkit.lab.questions",
     "bytemap": "labkit.lab.bytemap",
     "capture": "labkit.lab.captures",
+    "check": "labkit.checks.check",
     "delays": "labkit.lab.plots",
     "describe": "labkit.lab.captures",
     "frontier": "labkit.lab.show",

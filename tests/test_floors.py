@@ -1,6 +1,8 @@
 """The floors of `labkit`: who may import whom, held by reading every import statement.
 
     cli
+    grading           the instructor's side
+    checks            what an exercise must do
     lab
     sim | live        the only floors that know a clock, a socket, a thread or a file
     endpoints
@@ -28,7 +30,9 @@ FLOORS = {
     "sim": 5,
     "live": 5,
     "lab": 6,
-    "cli": 7,
+    "checks": 7,
+    "grading": 8,
+    "cli": 9,
 }
 RESOURCES_FROM = FLOORS["sim"]
 """`labkit.resources` says where files are: for floors that may open them."""

@@ -1,0 +1,101 @@
+"""Pictures and captures of what a check did, drawn from plain data.
+
+Two kinds of drawing are known:
+
+    {"kind": "turns", "frame": ns, "arrivals": [(now, seq, note)],
+     "wanted": [(now, seq or None)], "yours": [(now, seq or None)]}
+    {"kind": "frontier", "points": {name: [(delay in ms, loss in percent)]}, "ylabel": text}
+
+The first is also a capture: its arrivals, as datagrams of our own header (`labkit.wire.minirtp`),
+each with what became of it as a comment. This module decides nothing.
+"""
+
+import io
+from collections.abc import Mapping
+from typing import Any
+
+from matplotlib.patches import Rectangle
+
+from labkit.lab.show import GREY, LATE, LINE, LOST, PLAYED, Picture, canvas, frontier
+from labkit.wire import minirtp
+from labkit.wire.pcap import PcapngWriter
+from labkit.words.packet import Packet
+from labkit.words.seqnum import add32, ahead16
+from labkit.words.units import to_ms
+
+ENDS = ("10.0.0.1", 5004), ("10.0.0.2", 5006)
+"""Who sends and who receives, in the capture."""
+TICKS = 960
+"""Of a 48 kHz clock in 20 ms."""
+
+
+def draw(drawing: Mapping[str, Any]) -> Picture:
+    """The picture of a drawing."""
+    if drawing["kind"] == "frontier":
+        points = {name: [tuple(p) for p in pairs] for name, pairs in drawing["points"].items()}
+        return frontier(points, ylabel=drawing["ylabel"])
+    return _turns(drawing)
+
+
+def _turns(drawing: Mapping[str, Any]) -> Picture:
+    arrivals, wanted, yours = drawing["arrivals"], drawing["wanted"], drawing["yours"]
+    width = to_ms(drawing["frame"])
+    differ = [
+        (now, seq) for (now, seq), (_, other) in zip(yours, wanted, strict=False) if seq != other
+    ]
+    with canvas(height=2.9) as (figure, rows):
+        axes = rows[0]
+        for now, seq, note in arrivals:
+            x = to_ms(now)
+            axes.plot(x, 1.5, "^" if note else "o", color=LATE if note else PLAYED, ms=7)
+            axes.text(x, 1.6, f"{seq}\n{note}" if note else f"{seq}", ha="center", fontsize=8)
+        for row, turns in ((0.85, wanted), (0.2, yours)):
+            for now, seq in turns:
+                wrong = row < 0.5 and (now, seq) in differ
+                _turn(axes, to_ms(now), row, width, seq, wrong=wrong)
+        axes.set_ylim(0, 2.05)
+        axes.set_yticks([0.4, 1.05, 1.5], ["your turns", "wanted turns", "arrivals"])
+        axes.grid(visible=False, axis="y")
+        axes.margins(x=0.02)
+        axes.set_xlabel("now (ms)")
+    words = [f"at {to_ms(now):.0f} ms it plays {_named(seq)}" for now, seq in differ]
+    return Picture(figure, "; ".join(words) or "every turn as wanted")
+
+
+def _turn(axes: Any, x: float, y: float, width: float, seq: int | None, *, wrong: bool) -> None:
+    colour = LOST if wrong else GREY if seq is None else PLAYED
+    filled = seq is not None
+    axes.add_patch(
+        Rectangle(
+            (x, y),
+            width,
+            0.4,
+            facecolor=colour if filled else "white",
+            edgecolor="white" if filled else colour,
+            lw=1.4,
+        )
+    )
+    ink = "white" if filled else LINE
+    axes.text(
+        x + width / 2, y + 0.2, _named(seq, ""), ha="center", va="center", fontsize=8, color=ink
+    )
+
+
+def _named(seq: int | None, nothing: str = "nothing") -> str:
+    return nothing if seq is None else str(seq)
+
+
+def has_packets(drawing: Mapping[str, Any]) -> bool:
+    """Whether there is something to capture."""
+    return bool(drawing.get("arrivals"))
+
+
+def pcapng(drawing: Mapping[str, Any]) -> bytes:
+    """The arrivals as a capture."""
+    out = io.BytesIO()
+    start = drawing["arrivals"][0][1]
+    with PcapngWriter(out) as capture:
+        for now, seq, note in drawing["arrivals"]:
+            packet = Packet(seq, add32(0, ahead16(seq, start) * TICKS), b"sound")
+            capture.udp(now, minirtp.pack(packet), *ENDS, comment=note)
+    return out.getvalue()

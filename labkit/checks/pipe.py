@@ -1,0 +1,178 @@
+"""Questions and outcomes as lines of JSON, for a process at the other end of a pipe.
+
+    write(asks_to_text(asks))      →      asks_from_text(line)
+    outcomes_from_text(line, asks) ←      write(outcomes_to_text(outcomes))
+
+What JSON lacks has a tag: {"b": …} bytes, {"t": …} a tuple, {"d": …} a dict, {"p": …} a packet,
+{"a": …} an array, {"f": …} a float that is no number. Nothing is evaluated and nothing unpickled.
+Reading raises `NotPlain` for whatever is not exactly as it is written here, and no other error: the
+other side runs a stranger's code. What was read went through `plain`, so sizes are bounded; who
+reads from the pipe bounds the line (`LONGEST`).
+"""
+
+import base64
+import json
+import math
+from collections.abc import Sequence
+from typing import Any, Final
+
+from labkit.checks.blame import Where
+from labkit.checks.plain import ARRAYS, NotPlain, plain
+from labkit.checks.subject import (
+    Ask,
+    Died,
+    Missing,
+    Outcome,
+    Raised,
+    Returned,
+    TimedOut,
+    Unfit,
+)
+from labkit.words.packet import Packet
+
+LONGEST: Final = 16_000_000
+"""Characters of a line. Who reads a longer one stops reading, and has no answer."""
+
+
+def asks_to_text(asks: Sequence[Ask]) -> str:
+    """A row of questions as one line, without the newline."""
+    rows = [[a.verb, a.name, [_out(arg) for arg in a.args], a.on, a.into] for a in asks]
+    return json.dumps(rows, separators=(",", ":"))
+
+
+def asks_from_text(line: str) -> list[Ask]:
+    """The questions of a line."""
+    return [
+        Ask(verb, name, tuple(_in(arg) for arg in args), on, into)
+        for verb, name, args, on, into in json.loads(line)
+    ]
+
+
+def outcomes_to_text(outcomes: Sequence[Outcome]) -> str:
+    """A row of outcomes as one line, without the newline."""
+    return json.dumps([_outcome_out(each) for each in outcomes], separators=(",", ":"))
+
+
+def outcomes_from_text(line: str, asked: int) -> list[Outcome]:
+    """The outcomes of a line, to so many questions. `NotPlain` when it is no such line."""
+    if len(line) > LONGEST:
+        raise NotPlain(f"an answer of {len(line)} characters")
+    try:
+        rows = json.loads(line)
+        outcomes = [_outcome_in(row) for row in rows]
+    except NotPlain:
+        raise
+    except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError) as error:
+        raise NotPlain(f"an answer that cannot be read ({type(error).__name__})") from None
+    whole = len(outcomes) == asked and all(type(o) is Returned for o in outcomes[:-1])
+    early = 0 < len(outcomes) <= asked and type(outcomes[-1]) is not Returned
+    if not whole and not (early and all(type(o) is Returned for o in outcomes[:-1])):
+        raise NotPlain(f"{len(outcomes)} answers to {asked} questions")
+    return outcomes
+
+
+def _outcome_out(outcome: Outcome) -> list[Any]:
+    match outcome:
+        case Returned(value):
+            return ["returned", _out(value)]
+        case Raised(kinds, message, place, fields):
+            return ["raised", list(kinds), message, place, _out(dict(fields))]
+        case TimedOut(seconds, place):
+            return ["timed out", seconds, place]
+        case Unfit(what):
+            return ["unfit", what]
+        case Missing(name, what):
+            return ["missing", name, what]
+        case Died(why):
+            return ["died", why]
+
+
+def _outcome_in(row: Any) -> Outcome:
+    kind, *rest = row
+    match kind:
+        case "returned":
+            (value,) = rest
+            return Returned(plain(_in(value)))
+        case "raised":
+            kinds, message, place, fields = rest
+            if not kinds:
+                raise NotPlain("an error without a name")
+            names = tuple(_text(name, 80) for name in kinds[:10])
+            return Raised(names, _text(message), _where(place), plain(_in(fields)))
+        case "timed out":
+            seconds, place = rest
+            return TimedOut(float(seconds), _where(place))
+        case "unfit":
+            (what,) = rest
+            return Unfit(_text(what))
+        case "missing":
+            name, what = rest
+            return Missing(_text(name), _text(what))
+    raise NotPlain("an answer of an unknown kind")
+
+
+def _text(value: Any, longest: int = 300) -> str:
+    if type(value) is not str:
+        raise NotPlain("an answer without words")
+    return value[:longest]
+
+
+def _where(place: Any) -> Where | None:
+    if place is None:
+        return None
+    name, line, code = place
+    if type(line) is not int:
+        raise NotPlain("a line without a number")
+    return Where(_text(name), line, _text(code))
+
+
+def _out(value: Any) -> Any:
+    """A plain value as what JSON can say."""
+    kind = type(value)
+    if kind is float:
+        return value if math.isfinite(value) else {"f": repr(value)}
+    if kind is bytes:
+        return {"b": base64.b64encode(value).decode("ascii")}
+    if kind is Packet:
+        return {"p": [_out(field) for field in value]}
+    if kind is list:
+        return [_out(item) for item in value]
+    if kind is tuple:
+        return {"t": [_out(item) for item in value]}
+    if kind is dict:
+        return {"d": [[_out(key), _out(item)] for key, item in value.items()]}
+    if hasattr(value, "dtype"):
+        data = base64.b64encode(value.tobytes()).decode("ascii")
+        return {"a": [value.dtype.name, list(value.shape), data]}
+    return value
+
+
+def _in(value: Any) -> Any:
+    """What JSON said, as a value. Not yet bounded."""
+    if type(value) is list:
+        return [_in(item) for item in value]
+    if type(value) is not dict:
+        return value
+    ((tag, said),) = value.items()
+    match tag:
+        case "f":
+            return float(_text(said))
+        case "b":
+            return base64.b64decode(said, validate=True)
+        case "p":
+            return Packet(*(_in(field) for field in said))
+        case "t":
+            return tuple(_in(item) for item in said)
+        case "d":
+            return {_in(key): _in(item) for key, item in said}
+        case "a":
+            return _array(*said)
+    raise NotPlain("a value of an unknown kind")
+
+
+def _array(dtype: Any, shape: Any, data: Any) -> Any:
+    import numpy as np
+
+    if dtype not in ARRAYS:
+        raise NotPlain("an array of an unknown kind")
+    return np.frombuffer(base64.b64decode(data, validate=True), dtype).reshape(shape)
