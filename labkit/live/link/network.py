@@ -148,6 +148,11 @@ class LabNetwork:
         """
         return {way: Counts(**counts) for way, counts in self._wires({}).items()}
 
+    @property
+    def dscp(self) -> bool:
+        """Whether EF goes first at the bottleneck."""
+        return self._plan.dscp
+
     def _wires(self, message: dict[str, Any]) -> dict[str, Any]:
         if self._lab is None:
             raise LocalProtocolError("this lab network is not up: with LabNetwork(…) as net: …")
