@@ -154,3 +154,15 @@ class Pair:
     def close(self, machine: Any, at: int) -> None:
         """Let one end close."""
         self.world.at(at, lambda: (machine.close(self.world.now), self.world.wake(machine)))
+
+
+def cut(*ways: Any) -> None:
+    """From now on nothing crosses these directions of a link."""
+    for way in ways:
+        way.push = lambda data, now: []
+
+
+def mend(*ways: Any) -> None:
+    """Packets cross again."""
+    for way in ways:
+        del way.push

@@ -29,6 +29,7 @@ from typing import Final, TextIO
 from aioquic.quic import events as quic
 
 from labkit.core.conversation import Phase
+from labkit.core.flowcontrol import SendQueue
 from labkit.core.reception import Reception, count
 from labkit.core.session import (
     DEFAULT_LIMITS,
@@ -104,6 +105,8 @@ class QuicSession:
         """Datagrams that belonged to no connection."""
         self.connection_ids: frozenset[bytes] = frozenset()
         """By which destination connection IDs its datagrams are known (section 5.1)."""
+        self.queue: SendQueue[bytes] = SendQueue(limits.queue)
+        """Frames that wait while QUIC cannot take them; it counts what it drops."""
         self._credentials = credentials
         self._configuration = configuration(credentials, limits)
         self._configuration.secrets_log_file = key_log
@@ -170,8 +173,7 @@ class QuicSession:
             sent_octets=self._sent_octets,
             round_trip=None if self._connection is None else self._connection.round_trip,
         )
-        dropped = 0 if self._outgoing is None else self._outgoing.queue.dropped
-        return dataclasses.replace(counted, dropped=dropped)
+        return dataclasses.replace(counted, dropped=self.queue.dropped)
 
     def send(self, packet: Packet, now: int) -> None:
         """Send one packet.
@@ -195,6 +197,11 @@ class QuicSession:
             self._hang_up(Code.DONE, "", now)
             self._end(clean=True, by="us", why="closed before anybody came")
 
+    def turn_away(self, now: int) -> None:
+        """There is no room: whoever has just joined gets a refusal in place of the answer."""
+        self._events.clear()
+        self._fail(Code.FULL, RemoteProtocolError("there is no room for one more listener"), now)
+
     # From the network -------------------------------------------------------------------------
 
     def accept(self, original: bytes, retry: bytes | None, now: int) -> None:
@@ -212,7 +219,7 @@ class QuicSession:
         )
         chosen = original if retry is None else retry
         self.connection_ids = frozenset((chosen, self._connection.host_cid))
-        self._outgoing = Outgoing(self._connection, self.carriage, self.limits.queue)
+        self._outgoing = Outgoing(self._connection, self.carriage, self.queue)
         self._enter(Phase.WAITING, now)
 
     def receive_datagram(self, data: bytes, source: Address, now: int) -> None:
@@ -444,7 +451,7 @@ class QuicSession:
         return [Datagram(*one) for one in connection.datagrams_to_send(float_seconds(now))]
 
     def _empty(self, connection: Connection) -> bool:
-        return not connection.unsent and (self._outgoing is None or not self._outgoing.queue)
+        return not connection.unsent and not self.queue
 
     def _say(self, packet: Packet, kind: Kind, *, end: bool = False) -> None:
         assert self._connection is not None

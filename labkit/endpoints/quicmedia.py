@@ -50,12 +50,11 @@ class Carriage(Enum):
 class Outgoing:
     """The way out: frames that wait, and streams that are open."""
 
-    def __init__(self, connection: Connection, carriage: Carriage, limit: int) -> None:
+    def __init__(self, connection: Connection, carriage: Carriage, queue: SendQueue[bytes]) -> None:
         self.carriage = carriage
         self.abandoned = 0
         """Frames on streams of their own that were given up after they had been handed over."""
-        self.queue: SendQueue[bytes] = SendQueue(limit)
-        """Frames that wait for room; it counts what it drops."""
+        self._queue = queue
         self._connection = connection
         self._stream: int | None = None
         self._open: deque[tuple[int, int]] = deque()  # streams of one frame, and since when
@@ -68,7 +67,7 @@ class Outgoing:
                 f"a packet of {len(packet.payload)} bytes; a QUIC datagram takes "
                 f"{self.room - HEADER.size}: send shorter frames, or over a stream"
             )
-        self.queue.put(frame, now)
+        self._queue.put(frame, now)
 
     @property
     def room(self) -> int:
@@ -78,9 +77,9 @@ class Outgoing:
 
     def hand_over(self, now: int) -> bool:
         """Give the connection the next frame if the last one has left. False: not now, or none."""
-        if not self.queue or self._connection.unsent:
+        if not self._queue or self._connection.unsent:
             return False
-        frame = self.queue.get()
+        frame = self._queue.get()
         assert frame is not None
         match self.carriage:
             case Carriage.DATAGRAMS:
@@ -99,7 +98,7 @@ class Outgoing:
         """Give up streams whose frame is too old, or that are too many."""
         while self._open:
             stream, since = self._open[0]
-            if now < since + STALE and len(self._open) <= self.queue.limit:
+            if now < since + STALE and len(self._open) <= self._queue.limit:
                 return
             self._open.popleft()
             if self._connection.is_open(stream):

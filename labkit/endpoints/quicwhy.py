@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 
 from aioquic.quic.events import ConnectionTerminated
 from aioquic.quic.packet import QuicErrorCode
+from aioquic.tls import AlertDescription
 
 from labkit.core.token import Reason, refusal
 from labkit.words.errors import AuthenticationError, RemoteProtocolError
@@ -69,14 +70,22 @@ def explain(ending: ConnectionTerminated, *, by_peer: bool) -> End:
     if not 0 <= alert <= 0xFF:
         why = said or f"QUIC error 0x{ending.error_code:x}"
         return End(False, why, RemoteProtocolError(f"{'' if by_peer else 'the peer: '}{why}"))
+    said = said or _alert(alert)
     if alert in AUTHENTICATION_ALERTS:
         if by_peer:
-            why = f"the peer refused our certificate: {said or f'TLS alert {alert}'}"
+            why = f"the peer refused our certificate: {said}"
         else:
-            why = f"the peer's certificate is refused: {said or f'TLS alert {alert}'}"
+            why = f"the peer's certificate is refused: {said}"
         return End(False, why, AuthenticationError(why, reason="certificate"))
-    why = f"TLS: {said or f'alert {alert}'}"
+    why = f"TLS: {said}"
     return End(False, why, RemoteProtocolError(why))
+
+
+def _alert(number: int) -> str:
+    try:
+        return AlertDescription(number).name.replace("_", " ")
+    except ValueError:
+        return f"alert {number}"
 
 
 def _application(code: int, said: str) -> End:
