@@ -117,6 +117,11 @@ def unverified(token: str) -> Claims:
     return _claims(shape[1])
 
 
+def fits_header(token: str) -> bool:
+    """Whether a client may send it: true of every token, and of wrong ones that do no harm."""
+    return len(token) <= MAX_TOKEN and token.isascii() and token.isprintable()
+
+
 def refusal(reason: Reason) -> AuthenticationError:
     """The error for a reason. It never holds the token."""
     return AuthenticationError(_WHY[reason], reason=reason.value)
