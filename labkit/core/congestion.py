@@ -19,7 +19,13 @@ longer, a packet has waited. How fast that grows says how much too much is sent:
 
 So a straight line through the last few delays is enough, and its slope is a share (the draft finds
 the same slope by a Kalman filter, from the arrival of every packet; we have only what RTCP tells).
-A queue that no longer grows but stands is overuse too: nobody wants to hear an old voice.
+Where a radio link shakes, the points lie beside any line, and then its slope is worth less: what
+counts is the least slope that they still allow. A queue that no longer grows but stands is overuse
+too, since nobody wants to hear an old voice. It delays every packet, and shaking only some, so the
+shortest delay of the last few tells the two apart (as in CoDel, RFC 8289 section 3).
+
+A round trip goes both ways. When something else fills the way back, the voice is found guilty too:
+that is what a receiver that reports one-way delays (RFC 8888) would spare it.
 
 What is known comes in a `Feedback`. Over datagrams it is made of RTCP's reception reports
 (`ReportReader`). A byte stream sends no reports and loses nothing: there the queue at our own door
@@ -30,6 +36,7 @@ This module knows no clock, and not what is done about it: that is `labkit.core.
 """
 
 from collections import deque
+from collections.abc import Sequence
 from enum import IntEnum
 from typing import Final, NamedTuple, Protocol
 
@@ -80,18 +87,29 @@ LOSS_IS_CONGESTION: Final = 0.10
 
 
 class LossDetector:
-    """Judges by the share of lost packets alone. `low` = `high` makes it a plain yes or no."""
+    """Judges by the share of lost packets alone. `low` = `high` makes it a plain yes or no.
 
-    def __init__(self, low: float = LOSS_IS_FINE, high: float = LOSS_IS_CONGESTION) -> None:
+    A report of half a second is about 25 packets, of which three are 12 %: that is chance, not
+    congestion. So the mean of the last `reports` counts.
+    """
+
+    def __init__(
+        self, low: float = LOSS_IS_FINE, high: float = LOSS_IS_CONGESTION, reports: int = 4
+    ) -> None:
         self.low = low
         self.high = high
+        self._last: deque[float] = deque(maxlen=reports)
 
     def judge(self, feedback: Feedback, now: int) -> Signal:
         """Above `high` overuse, below `low` normal."""
-        loss = feedback.loss
-        if loss is None or loss < self.low:
+        if feedback.loss is None:
             return Signal.NORMAL
-        return Signal.OVERUSE if loss > self.high else Signal.UNDERUSE
+        self._last.append(feedback.loss)
+        loss = sum(self._last) / (self._last.maxlen or 1)
+        if loss > self.high:
+            self._last.clear()  # what comes next is the answer to what will be done now
+            return Signal.OVERUSE
+        return Signal.UNDERUSE if loss >= self.low else Signal.NORMAL
 
 
 GROWTH: Final = 0.05
@@ -100,8 +118,13 @@ QUIET: Final = ms(25)
 """A shorter wait is not worth a judgement: one packet of 200 bytes takes as long on 64 kbit/s."""
 STANDING: Final = ms(100)
 """A longer wait is overuse even if it does not grow: LEDBAT's target (RFC 6817 section 2.5)."""
+LINE: Final = 3
 TREND: Final = 5
-"""Points that the line goes through, at most; it takes three."""
+"""Points that the line goes through, at least and at most."""
+DOUBTS: Final = 2
+"""Standard errors by which a slope may be wrong: one line in twenty lies outside."""
+JITTERS: Final = 2
+"""On a path that shakes, a wait of so many times the jitter says nothing."""
 MEMORY: Final = seconds(10)
 """The shortest round trip is remembered for `PERIODS` of these: a path may become longer."""
 PERIODS: Final = 6
@@ -118,28 +141,28 @@ class DelayDetector:
         self.standing = standing
         self.waiting = 0
         """How long a packet waits, by the last feedback, in nanoseconds."""
-        self.slope: float | None = None
-        """How fast that grows, in seconds a second; None while there is no telling."""
+        self.slope = 0.0
+        """How fast that grew when it was last measured, in seconds a second."""
         self._shortest: deque[int] = deque(maxlen=PERIODS)
         self._period_ends = 0
         self._points: deque[tuple[int, int]] = deque(maxlen=TREND)
 
     def judge(self, feedback: Feedback, now: int) -> Signal:
-        """Overuse when the wait grows or is long, underuse while it falls, else normal."""
+        """Overuse when the wait grows or is long, underuse while it changes, else normal."""
         self.waiting = self._wait_on_path(feedback.round_trip, now) + feedback.queued
         self._points.append((now, self.waiting))
-        self.slope = _slope(self._points)
-        # On a path that shakes, a wait as long as it shakes says nothing.
-        shaking = feedback.jitter or 0
-        quiet, standing = max(self.quiet, 2 * shaking), max(self.standing, 4 * shaking)
-        if self.waiting <= quiet:
+        if self.waiting <= max(self.quiet, JITTERS * (feedback.jitter or 0)):
             return Signal.NORMAL
-        if self.slope is None or self.slope < -self.growth:
+        if len(self._points) < LINE:
             return Signal.UNDERUSE
-        if self.slope > self.growth or self.waiting > standing:
+        self.slope, doubt = line(self._points)
+        standing = min(waiting for _, waiting in self._points) > self.standing
+        grows = self.slope - DOUBTS * doubt > self.growth
+        if grows or (standing and self.slope > -self.growth):
             self._points.clear()  # what comes next is the answer to what will be done now
             return Signal.OVERUSE
-        return Signal.UNDERUSE
+        changes = abs(self.slope) > DOUBTS * doubt
+        return Signal.UNDERUSE if changes else Signal.NORMAL
 
     def _wait_on_path(self, round_trip: int | None, now: int) -> int:
         if round_trip is None:
@@ -151,15 +174,18 @@ class DelayDetector:
         return round_trip - min(self._shortest)
 
 
-def _slope(points: deque[tuple[int, int]]) -> float | None:
-    """Of the straight line that fits best (least squares); None for fewer than three points."""
+def line(points: Sequence[tuple[int, int]]) -> tuple[float, float]:
+    """The slope of the straight line that fits best (least squares), and its standard error.
+
+    At least three points, at different instants.
+    """
     count = len(points)
-    if count < 3:
-        return None
-    middle = sum(x for x, _ in points) // count
+    middle = sum(x for x, _ in points) / count
     height = sum(y for _, y in points) / count
     across = sum((x - middle) ** 2 for x, _ in points)
-    return sum((x - middle) * (y - height) for x, y in points) / across if across else None
+    slope = sum((x - middle) * (y - height) for x, y in points) / across
+    beside = sum((y - height - slope * (x - middle)) ** 2 for x, y in points)
+    return slope, (beside / (count - 2) / across) ** 0.5
 
 
 # Where feedback comes from -----------------------------------------------------------------------

@@ -12,7 +12,7 @@ flows add is equal and what they take away is a share of what they have, so with
 they are nearer to having the same.
 
                OVERUSE                  to 0.85 of what goes through, at once
-    NORMAL  ────────────>  bitrate      4 kbit/s more with each second
+    NORMAL  ────────────>  bitrate      2 kbit/s more with each second
                UNDERUSE                 as it is
 
 0.85 and the three words are those of draft-ietf-rmcat-gcc-02 section 5.5. The draft runs one
@@ -43,7 +43,7 @@ HIGHEST: Final = 64_000
 """Where more bits of Opus no longer help a voice."""
 START: Final = 32_000
 """Not the highest: whoever starts above the capacity first hears the queue that this fills."""
-INCREASE: Final = 4_000
+INCREASE: Final = 2_000
 """Bits a second that are added in each second."""
 DECREASE: Final = 0.85
 LOOK: Final = ms(500)
