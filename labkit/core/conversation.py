@@ -20,6 +20,7 @@ This module knows no header: `DatagramSession` and `RtpSession` fill in the word
 from collections.abc import Sequence
 from enum import Enum
 
+from labkit.core.fanout import Tally
 from labkit.core.session import DEFAULT_LIMITS, Closed, Joined, Limits, Refused, Role
 from labkit.words.errors import LocalProtocolError, WireError
 from labkit.words.machine import Address, Datagram, Event
@@ -56,6 +57,9 @@ class Conversation:
         """Datagrams of the peer that could not be read."""
         self.strangers = 0
         """Datagrams that did not come from the peer."""
+        self.tally = Tally()
+        """Where it is counted what was sent; others may count there too (`share`)."""
+        self._before = (0, 0)  # what the tally has not counted: packets and octets, both may be < 0
         self._silence: int | None = limits.silence
         self._out: list[Datagram] = []
         self._events: list[Event] = []
@@ -90,6 +94,11 @@ class Conversation:
             self._part(now)
         elif self.phase in (Phase.NEW, Phase.WAITING):
             self._end(clean=True, by="us", why="closed before anybody came")
+
+    def share(self, tally: Tally) -> None:
+        """Count in `tally` from now on, with all who send the same bytes; nothing is forgotten."""
+        self._before = (self._sent - tally.packets, self._sent_octets - tally.octets)
+        self.tally = tally
 
     # Time and what comes out ------------------------------------------------------------------
 
@@ -134,6 +143,14 @@ class Conversation:
     def _keep_up(self, now: int) -> int | None:
         """Say what an open conversation needs from time to time; returns when it is due again."""
         raise NotImplementedError
+
+    @property
+    def _sent(self) -> int:
+        return self.tally.packets + self._before[0]
+
+    @property
+    def _sent_octets(self) -> int:
+        return self.tally.octets + self._before[1]
 
     def _require_ready(self) -> None:
         if not self.ready:

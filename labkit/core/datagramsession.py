@@ -10,6 +10,7 @@ This module knows no socket, no clock and no codec, and not how the header is la
 """
 
 from collections import deque
+from dataclasses import dataclass
 from typing import Final
 
 from labkit.core.conversation import Conversation, Phase
@@ -24,6 +25,18 @@ from labkit.words.units import SAMPLE_RATE
 
 NOTHING: Final = Packet(0, 0, b"")
 """HELLO and BYE need no words."""
+
+
+@dataclass(frozen=True, slots=True)
+class OwnHeader:
+    """The header of week 5. It says nothing of who reads it: every listener gets the same."""
+
+    def pack(self, packet: Packet) -> bytes:
+        """One datagram of media."""
+        return pack(packet)
+
+
+OWN_HEADER: Final = OwnHeader()
 
 
 class DatagramSession(Conversation):
@@ -45,7 +58,6 @@ class DatagramSession(Conversation):
         super().__init__(role, description, peer=peer, limits=limits)
         self._clock_rate = clock_rate
         self._reception: Reception | None = None
-        self._sent = self._sent_octets = 0
         self._early: deque[Received] = deque(maxlen=limits.queue)
 
     @property
@@ -53,12 +65,16 @@ class DatagramSession(Conversation):
         """What was counted so far."""
         return count(self._reception, sent=self._sent, sent_octets=self._sent_octets)
 
+    @property
+    def header(self) -> OwnHeader:
+        """Sessions with the same header send the same bytes: see `labkit.core.fanout`."""
+        return OWN_HEADER
+
     def send(self, packet: Packet, now: int) -> None:
         """Send one packet. `LocalProtocolError` before the peer joined and after the end."""
         self._require_ready()
-        self._sent += 1
-        self._sent_octets += len(packet.payload)
         self._out.append(Datagram(pack(packet), self.peer))
+        self.tally.count(packet, now)
 
     def receive_datagram(self, data: bytes, source: Address, now: int) -> None:
         """Take one datagram from the network."""

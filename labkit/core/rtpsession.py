@@ -16,6 +16,7 @@ This module knows no codec, no socket and no wallclock: `wallclock_offset` is wh
 `now` to get Unix time in nanoseconds, and nothing but sender reports depends on it.
 """
 
+from dataclasses import dataclass
 from random import Random
 from typing import Final
 
@@ -44,6 +45,17 @@ PATIENCE: Final = 5
 """RTCP intervals without a word after which a member counts as gone (section 6.3.5)."""
 
 _MEETING: Final = (Phase.WAITING, Phase.OPEN)
+
+
+@dataclass(frozen=True, slots=True)
+class RtpHeader:
+    """The fixed header of the stream `ssrc`: the same for everybody who gets it."""
+
+    ssrc: int
+
+    def pack(self, packet: Packet) -> bytes:
+        """One RTP packet."""
+        return rtp.pack(packet if packet.ssrc == self.ssrc else packet._replace(ssrc=self.ssrc))
 
 
 class RtpSession(Conversation):
@@ -88,10 +100,7 @@ class RtpSession(Conversation):
         self._conflicts: set[Address] = set()
         self._rtcp_from: Address | None = None
         self._spoke = False
-        self._sent = self._sent_octets = 0
         self._sent_before = (0, 0)  # at the last report and at the one before
-        self._last_sent = (0, 0)  # timestamp, now
-        self._packet_ticks: int | None = None  # of sound in a packet: the least step between two
 
     @property
     def stats(self) -> Stats:
@@ -104,6 +113,14 @@ class RtpSession(Conversation):
             sent_octets=self._sent_octets,
             round_trip=self.round_trip,
         )
+
+    @property
+    def header(self) -> RtpHeader | None:
+        """Sessions with the same header send the same bytes: see `labkit.core.fanout`.
+
+        None while the SSRC is still to be that of the first packet.
+        """
+        return None if self._adopts else RtpHeader(self.ssrc)
 
     def spoken(self, timestamp: int) -> int | None:
         """When the sample with this timestamp was captured, on our clock (section 6.4.1).
@@ -123,12 +140,8 @@ class RtpSession(Conversation):
         self._require_ready()
         if packet.ssrc != self.ssrc:
             packet = self._stamp(packet, now)
-        if self._sent:
-            self._learn_duration(packet)
         self._out.append(Datagram(rtp.pack(packet), self.peer))
-        self._sent += 1
-        self._sent_octets += len(packet.payload)
-        self._last_sent = (packet.timestamp, now)
+        self.tally.count(packet, now)
 
     def receive_datagram(self, data: bytes, source: Address, now: int) -> None:
         """Take one datagram from the network."""
@@ -179,12 +192,6 @@ class RtpSession(Conversation):
             self._rename(packet.ssrc, now)
             return packet
         return packet._replace(ssrc=self.ssrc)
-
-    def _learn_duration(self, packet: Packet) -> None:
-        """Between two packets lies at least the sound of one; more, after a silence."""
-        step = ahead32(packet.timestamp, self._last_sent[0])
-        if step > 0 and (self._packet_ticks is None or step < self._packet_ticks):
-            self._packet_ticks = step
 
     # RTCP in ----------------------------------------------------------------------------------
 
@@ -269,12 +276,10 @@ class RtpSession(Conversation):
             return [rtcp.ReceiverReport(self.ssrc, blocks), name]
         # The media time of this moment, as a microphone that never stops would count it: a packet
         # is sent when its last sample exists, and bears the timestamp of its first.
-        timestamp, sent_at = self._last_sent
-        elapsed = ns_to_ticks(now - sent_at, self._clock_rate) + (self._packet_ticks or 0)
-        octets = self._sent_octets
-        report = rtcp.SenderReport(
-            self.ssrc, self._ntp(now), add32(timestamp, elapsed), self._sent, octets, blocks
-        )
+        sent = self.tally
+        elapsed = ns_to_ticks(now - sent.at, self._clock_rate) + (sent.packet_ticks or 0)
+        timestamp, octets = add32(sent.timestamp, elapsed), self._sent_octets
+        report = rtcp.SenderReport(self.ssrc, self._ntp(now), timestamp, self._sent, octets, blocks)
         return [report, name]
 
     def _send_rtcp(self, packets: list[rtcp.RtcpPacket]) -> None:
@@ -321,7 +326,7 @@ class RtpSession(Conversation):
         known = self._spoke or self._sent
         old, self.ssrc = self.ssrc, ssrc
         self._adopts = False
-        self._sent = self._sent_octets = 0
+        self._before = (-self.tally.packets, -self.tally.octets)
         self._sent_before = (0, 0)
         if known:
             self._send_rtcp([*self._report(now), rtcp.Bye((old,))])

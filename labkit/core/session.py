@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final, Protocol
 
+from labkit.core.flowcontrol import Drop
 from labkit.words.errors import AuthenticationError, RemoteProtocolError, WireError
 from labkit.words.machine import Event
 from labkit.words.packet import Packet
@@ -52,6 +53,9 @@ class Limits:
     """BYEs sent over datagrams, `join_interval` apart, when nobody confirms one."""
     queue: int = 50
     """Media frames kept for a stream that is full: one second of 20 ms frames."""
+    drop: Drop = Drop.OLDEST
+    """Which of them go when there are more. A packet with the marker is a key point: one can begin
+    to listen there, because a silence was before it (RFC 3551 section 4.1)."""
 
 
 DEFAULT_LIMITS: Final = Limits()

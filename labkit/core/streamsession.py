@@ -13,8 +13,8 @@ table allows. Three ends are told apart. BYE and then the end of the stream: the
 The end between two frames without BYE: the peer vanished. The end in mid-frame: it was cut off.
 
 A stream that is full must not fill memory. From `pause_writing` to `resume_writing` media frames
-wait in a queue of `limits.queue` frames; when that is full the oldest goes, since the newest
-sound is the one still worth hearing.
+wait in a queue of `limits.queue` frames; when that is full `limits.drop` says which go: the oldest,
+unless told otherwise, since the newest sound is the one still worth hearing.
 
 Bytes that cannot be read end the conversation: after the first wrong frame there is no telling
 where the next one starts.
@@ -24,6 +24,7 @@ This module knows no socket, no clock and no codec, and not how a frame is laid 
 
 from collections.abc import Sequence
 from enum import Enum
+from functools import lru_cache
 from typing import Final
 
 from labkit.core.automaton import follow
@@ -120,6 +121,11 @@ _CAUSE_OF: Final = {
 }
 
 
+_pack_once: Final = lru_cache(maxsize=8)(pack)
+"""The listeners of one voice get the same packet, one after the other: it is packed for the first.
+Eight, because a voice may speak at several bitrates."""
+
+
 class StreamSession:
     """One end of the conversation; `description` is the SDP that a sender answers with."""
 
@@ -132,7 +138,7 @@ class StreamSession:
         self.state = State.NEW
         self.refused = 0
         """Frames that could not be read, or came at a forbidden moment: none or one."""
-        self.queue: SendQueue[bytes] = SendQueue(limits.queue)
+        self.queue: SendQueue[bytes] = SendQueue(limits.queue, limits.drop)
         """Media frames that wait while the wire is full; it counts what it drops."""
         self._answer = pack(Packet(0, 0, description.encode()), Kind.DESCRIPTION)
         self._table = TRANSITIONS[role]
@@ -175,9 +181,9 @@ class StreamSession:
     def send(self, packet: Packet, now: int) -> None:
         """Send one packet. `LocalProtocolError` before the peer joined and after the end."""
         self._step(Cause.SEND, now, LocalProtocolError)
-        frame = pack(packet)
+        frame = _pack_once(packet)
         if self._paused:
-            self.queue.put(frame, now)
+            self.queue.put(frame, now, key_point=packet.marker)
         else:
             self._out.append(frame)
         self._sent += 1

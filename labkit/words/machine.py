@@ -39,6 +39,14 @@ class Datagram(NamedTuple):
     destination: Address
 
 
+class Copies(NamedTuple):
+    """The same bytes for many: a datagram for each of the destinations."""
+
+    data: bytes
+    destinations: tuple[Address, ...]
+    """The same tuple as long as they are the same: a driver may prepare for it once."""
+
+
 @runtime_checkable
 class Machine(Protocol):
     """What every machine can do, whatever wire it speaks to."""
@@ -65,6 +73,18 @@ class DatagramMachine(Machine, Protocol):
 
     def transmits(self) -> Sequence[Datagram]:
         """Hand over the datagrams it wants sent."""
+
+
+@runtime_checkable
+class SpreadingMachine(DatagramMachine, Protocol):
+    """A datagram machine that says the same to many.
+
+    A driver that can send many datagrams at once drains `copies` before `transmits`. For one that
+    cannot, `transmits` gives a `Datagram` for every copy that was not drained.
+    """
+
+    def copies(self) -> Sequence[Copies]:
+        """Hand over what is the same for many; a second call returns nothing."""
 
 
 @runtime_checkable

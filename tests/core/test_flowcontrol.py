@@ -21,9 +21,25 @@ def drain(queue):
 def test_a_full_queue_drops_by_its_policy_and_says_what(policy, dropped, left):
     queue = SendQueue(3, policy)
     outcomes = [queue.put(item, 0) for item in "abcde"]
-    assert outcomes == [None, None, None, *dropped]
+    assert outcomes == [[], [], [], *([item] for item in dropped)]
     assert queue.dropped == 2
     assert drain(queue) == left
+
+
+@pytest.mark.parametrize(
+    ("comes", "left", "dropped"),
+    [
+        ("aKbKdef", "Kdef", 3),  # one gap, and it ends where something begins
+        ("aKbcdKe", "Ke", 5),  # what comes is the newest key point itself
+        ("Kabcdefg", "cdefg", 3),  # nothing later to begin with: as of live sound, the oldest
+        ("abcdefgh", "defgh", 3),
+    ],
+)
+def test_one_gap_up_to_the_newest_key_point(comes, left, dropped):
+    queue = SendQueue(5, Drop.TO_KEY_POINT)
+    for item in comes:
+        queue.put(item, 0, key_point=item == "K")
+    assert ("".join(drain(queue)), queue.dropped) == (left, dropped)
 
 
 def test_the_age_is_that_of_what_is_sent_next():
@@ -65,8 +81,7 @@ def test_everything_put_is_got_once_or_dropped_once_in_order(limit, policy, step
     for is_put in steps:
         if is_put:
             number += 1
-            out = queue.put(number, 0)
-            dropped += [] if out is None else [out]
+            dropped += queue.put(number, 0, key_point=number % 4 == 0)
         elif (item := queue.get()) is not None:
             got.append(item)
         assert len(queue) <= limit
