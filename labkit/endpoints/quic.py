@@ -118,7 +118,7 @@ class QuicSession:
         self._outgoing: Outgoing | None = None
         self._incoming = Incoming()
         self._control = FrameDecoder()
-        self._said_bye = False
+        self._shaken_hands = self._said_bye = False
         self._early: deque[Received] = deque(maxlen=limits.queue)
         self._reception: Reception | None = None
         self._sent = self._sent_octets = 0
@@ -231,7 +231,7 @@ class QuicSession:
             return
         assert self._connection is not None
         if self._connection.ending is not None:
-            self._repeat_last_words()
+            self._repeat_last_words(len(data))
             return
         try:
             self._connection.receive_datagram(data, source, float_seconds(now))
@@ -360,6 +360,7 @@ class QuicSession:
 
     def _shaken(self, now: int) -> None:
         """The handshake is complete: a client asks, a server looks at whom it speaks to."""
+        self._shaken_hands = True
         assert self._connection is not None
         if self.role is Role.RECEIVER:
             self._say(Packet(0, 0, self._token.encode()), Kind.HELLO)
@@ -514,15 +515,22 @@ class QuicSession:
             self._hang_up(Code.DONE, "BYE", now)
             self._end(clean=True, by="us", why="closed; the peer did not confirm")
         else:
-            self._hang_up(Code.DONE, "", now)
+            if self._shaken_hands:
+                self._hang_up(Code.DONE, "", now)
+            else:  # perhaps nobody is there, or one who never asked: not one byte more
+                self._connection = self._wakes = None
             asked = self.role is Role.RECEIVER
             why = (
                 f"no answer for {waited}" if asked else f"nobody asked for the stream for {waited}"
             )
             self._end(clean=False, by="us", why=why)
 
-    def _repeat_last_words(self) -> None:
-        """Say again that it is over, to the 1st, 2nd, 4th, 8th … who knocks (section 10.2.1)."""
+    def _repeat_last_words(self, size: int) -> None:
+        """Say again that it is over, to the 1st, 2nd, 4th, 8th … who knocks (section 10.2.1).
+
+        A knock of `size` bytes is answered with three times as many at most (section 8.1).
+        """
         self._knocks += 1
-        if self._knocks & (self._knocks - 1) == 0:
+        length = sum(len(datagram.data) for datagram in self._last_words)
+        if self._knocks & (self._knocks - 1) == 0 and length <= 3 * size:
             self._again = list(self._last_words)
