@@ -64,7 +64,7 @@ def _place(file: str) -> str:
         named = shell.compile.format_code_name(file)
         if named:
             return str(named[1])
-    return file if file.startswith("<") else Path(file).name
+    return file.strip("<>") if file.startswith("<") else Path(file).name
 
 
 def blame(error: BaseException) -> tuple[tuple[str, ...], str, dict[str, Any]]:
