@@ -27,6 +27,7 @@ from labkit.core.source import Clip
 from labkit.core.streamsession import StreamSession
 from labkit.endpoints.receiver import Buffer, Receiver
 from labkit.endpoints.sender import Sender
+from labkit.endpoints.srtp import Srtp, new_key
 from labkit.endpoints.voice import Voice
 from labkit.lab.notes import Notes
 from labkit.lab.result import Result
@@ -41,7 +42,7 @@ from labkit.words.units import seconds
 
 ALICE, BOB = ("10.0.0.1", 5004), ("10.0.0.2", 5006)
 """Addresses in virtual time: who speaks and who listens."""
-TRANSPORTS = ("rtp", "udp", "tcp")
+TRANSPORTS = ("rtp", "srtp", "udp", "tcp")
 
 
 @dataclass
@@ -134,7 +135,7 @@ class Call:
             return StreamSession(role, description)
         if self.transport == "udp":
             return DatagramSession(role, description, peer=peer)
-        return RtpSession(
+        session = RtpSession(
             role,
             description,
             peer=peer,
@@ -143,6 +144,11 @@ class Call:
             rng=Random(f"{self.seed} {role.value}"),
             wallclock_offset=wallclock_offset,
         )
+        if self.transport == "rtp":
+            return session
+        keys = {end: new_key(rng=Random(f"{self.seed} {end.value} key")) for end in Role}
+        theirs = keys[Role.RECEIVER if role is Role.SENDER else Role.SENDER]
+        return Srtp(session, keys[role], theirs)
 
     def _buffer(self) -> Buffer | None:
         made = self.jitter_buffer

@@ -176,7 +176,7 @@ _INLINE: Final = re.compile(
     r"(?:\|([0-9]{1,39}):([0-9]{1,3}))?",
     re.IGNORECASE,
 )
-_WITH_KEYS: Final = re.compile(r"(?im)^(a=crypto:.*?inline:)[^\r\n]*")
+_LINE: Final = re.compile(r"(?im)^a=crypto:[^\n]*\n?")
 
 
 def unpack(value: str, offset: int = 0) -> Crypto:
@@ -229,8 +229,8 @@ def _mki(found: re.Match[str], offset: int) -> Mki | None:
 
 
 def without_keys(text: str) -> str:
-    """A description that may be shown: `inline:` is followed by nothing that was a key."""
-    return _WITH_KEYS.sub(r"\1…", text)
+    """A description that may be shown: without its a=crypto lines."""
+    return _LINE.sub("", text)
 
 
 def _malformed(why: str, section: str, offset: int = 0) -> Malformed:

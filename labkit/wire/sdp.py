@@ -57,7 +57,7 @@ _SPELLING: Final = {name.lower(): name for name in ("opus", "L16", "PCMU", "PCMA
 """Encoding names are case-insensitive (RFC 3551 section 3); the rest of labkit spells them so."""
 
 Security: TypeAlias = tuple[sdes.Crypto, ...] | DtlsParameters | None
-"""How the keys come: written here, by DTLS, or there are none."""
+"""How keys come: written here, by DTLS, in a way not told here (empty), or not at all (None)."""
 
 _MEDIA: Final = re.compile(
     r"audio ([0-9]{1,5})(?:/[0-9]+)? ((?:UDP/TLS/)?RTP/S?AVPF?) ([0-9]{1,3})(?: [0-9 ]*)?"
@@ -130,7 +130,7 @@ def _profile(security: Security) -> str:
     """RFC 3551, RFC 3711 section 12 and RFC 5764 section 8."""
     if isinstance(security, DtlsParameters):
         return "UDP/TLS/RTP/SAVP"
-    return "RTP/SAVP" if security else "RTP/AVP"
+    return "RTP/AVP" if security is None else "RTP/SAVP"
 
 
 def _pack_security(security: Security) -> list[str]:
@@ -255,8 +255,10 @@ def _security(media: _Line, profile: str, attributes: list[tuple[_Line, str, str
              for key in ("crypto", "fingerprint", "setup")}  # fmt: skip
     if found["crypto"] and "TLS" not in profile:
         return tuple(sdes.unpack(value, offset) for offset, value in found["crypto"])
+    if not found["fingerprint"] and "TLS" not in profile:
+        return ()
     if not found["fingerprint"] or not found["setup"]:
-        media.malformed("neither a=crypto nor a=fingerprint with a=setup", "RFC 5763 section 5")
+        media.malformed("no a=fingerprint, or no a=setup", "RFC 5763 section 5")
     fingerprints = tuple(unpack_fingerprint(value, at) for at, value in found["fingerprint"])
     offset, setup = found["setup"][0]
     return DtlsParameters(fingerprints, unpack_setup(setup, offset))

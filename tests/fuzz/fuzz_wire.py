@@ -120,7 +120,7 @@ def crypto_line(data: bytes) -> None:
     text = data.decode(errors="replace")
     found = sdes.unpack(text)
     assert sdes.unpack(sdes.pack(found)) == found
-    assert sdes.without_keys(f"a=crypto:{text}").endswith("…")
+    assert sdes.without_keys(f"a=crypto:{text}") == ""
     with suppress(WireError):
         assert found.master_key.suite.name == sdes.choose([found]).suite
 

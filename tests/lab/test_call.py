@@ -33,7 +33,7 @@ def test_the_same_seed_gives_the_same_call() -> None:
     assert other.received_trace.entries != first.received_trace.entries
 
 
-@pytest.mark.parametrize("transport", ["rtp", "udp", "tcp"])
+@pytest.mark.parametrize("transport", ["rtp", "srtp", "udp", "tcp"])
 def test_over_a_clear_link_everything_is_heard(transport: str) -> None:
     """STOI above 0.98 with Opus, nothing missing, and only frame and buffer for delay."""
     result = Call(words(), link="clear", transport=transport).simulate()

@@ -173,7 +173,7 @@ def test_lines_of_the_stream_beat_lines_of_the_session_and_other_streams_are_ski
         (HEAD + "m=audio x RTP/AVP 0\r\n", "m="),
         (HEAD + "m=audio 65536 RTP/AVP 0\r\n", "m="),
         (HEAD + "m=audio 65535 RTP/AVP 0\r\n", "m="),  # no port is left for RTCP
-        (HEAD + "m=audio 9 RTP/SAVP 0\r\n", "m="),
+        (HEAD + "m=audio 9 RTP/AVT 0\r\n", "m="),
         (HEAD + "m=audio 9 RTP/AVP 128\r\n", "m="),
         (HEAD + "m=audio 9 RTP/AVP 111\r\n", "m="),
         (HEAD + "m=audio 9 RTP/AVP 0\r\na=ptime:0\r\n", "m="),
