@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from labkit.cli import captures, common, completion, net, replay, stun
+from labkit.cli import captures, common, completion, net, replay, stun, top
 
 DEMO_EXAMPLES = """\
   labkit demo                           ten seconds of reading and hearing, in virtual time
@@ -44,6 +44,7 @@ def make_parser() -> argparse.ArgumentParser:
     stun.add(commands)
     replay.add(commands)
     captures.add(commands)
+    top.add(commands)
     completion.add(commands)
     return parser
 

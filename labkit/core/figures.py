@@ -130,3 +130,16 @@ class ServerFigures:
     refused: dict[str, int] = field(default_factory=dict)
     """What was refused, by reason in a few words: a token, a certificate, bytes."""
     clients: tuple[ClientFigures, ...] = ()
+
+
+def lately(field: str, before: ReceiverFigures, after: ReceiverFigures) -> float | None:
+    """The share of the packets expected in between that are counted in `field`, 0 to 1.
+
+    None where none were expected, or where another stream began. A packet that was missing before
+    and came after all makes no negative share.
+    """
+    expected = after.expected - before.expected
+    if expected <= 0:
+        return None
+    counted: int = getattr(after, field) - getattr(before, field)
+    return min(max(counted / expected, 0.0), 1.0)
