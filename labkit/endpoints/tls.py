@@ -69,6 +69,7 @@ _ALERT_WORDS: Final = {
     "SSLV3_ALERT_CERTIFICATE_EXPIRED": "the other end says that our certificate has expired",
     "TLSV13_ALERT_CERTIFICATE_REQUIRED": "the server wants a certificate of ours",
     "PEER_DID_NOT_RETURN_A_CERTIFICATE": "the client has no certificate",
+    "SSLV3_ALERT_UNSUPPORTED_CERTIFICATE": "our certificate is for another purpose",
     "TLSV1_ALERT_ACCESS_DENIED": "the other end does not let us in",
 }
 
@@ -128,7 +129,10 @@ class Tls(Layer):
     @property
     def fingerprint(self) -> str | None:
         """SHA-256 of the other end's certificate, in hexadecimal; None before and without."""
-        certificate = self._tls.getpeercert(binary_form=True)
+        try:
+            certificate = self._tls.getpeercert(binary_form=True)
+        except ValueError:  # in mid-handshake
+            return None
         return None if certificate is None else hashlib.sha256(certificate).hexdigest()
 
     # The handshake ----------------------------------------------------------------------------
@@ -164,7 +168,7 @@ class Tls(Layer):
         by = "peer" if "ALERT" in reason else "us"
         if isinstance(error, ssl.SSLCertVerificationError):
             words = _CERTIFICATE_WORDS.get(error.verify_code, error.verify_message)
-            who = "client" if self._server else "server"
+            who = "client" if self._server else f"server {self._tls.server_hostname or ''}".rstrip()
             refusal = AuthenticationError(f"the {who} is refused: {words}", reason="certificate")
             self._fail(refusal, now, by=by)
         elif reason in _ALERT_WORDS:
