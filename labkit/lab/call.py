@@ -29,6 +29,7 @@ from labkit.endpoints.receiver import Buffer, Receiver
 from labkit.endpoints.sender import Sender
 from labkit.endpoints.srtp import Srtp, new_key
 from labkit.endpoints.voice import Voice
+from labkit.lab.layered import STREAMS, layered
 from labkit.lab.notes import Notes
 from labkit.lab.result import Result
 from labkit.lab.sources import converted, speech
@@ -42,7 +43,7 @@ from labkit.words.units import seconds
 
 ALICE, BOB = ("10.0.0.1", 5004), ("10.0.0.2", 5006)
 """Addresses in virtual time: who speaks and who listens."""
-TRANSPORTS = ("rtp", "srtp", "udp", "tcp")
+TRANSPORTS = ("rtp", "srtp", "udp", *STREAMS)
 
 
 @dataclass
@@ -93,7 +94,7 @@ class Call:
         world = World(self.seed, tap=tap)
         world.add(sender, ALICE)
         world.add(receiver, BOB)
-        world.connect(receiver, sender, self.profile, stream=self.transport == "tcp")
+        world.connect(receiver, sender, self.profile, stream=self.transport in STREAMS)
         notes = Notes()
         world.on_event(receiver, notes.take)
         world.run(until=seconds(self.seconds * 2 + 60), stop=lambda: notes.finished)
@@ -131,8 +132,8 @@ class Call:
     ) -> Any:
         format_ = self.codec.format
         description = sdp.describe(format_, host=ALICE[0], port=ALICE[1])
-        if self.transport == "tcp":
-            return StreamSession(role, description)
+        if self.transport in STREAMS:
+            return layered(StreamSession(role, description), self.transport)
         if self.transport == "udp":
             return DatagramSession(role, description, peer=peer)
         session = RtpSession(

@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from labkit.lab.layered import STREAMS
 from labkit.lab.notes import Notes
 from labkit.lab.result import Result
 from labkit.live.clock import wallclock_offset
@@ -36,7 +37,7 @@ async def run(call: "Call") -> Result:
         if notes.finished:
             done.set()
 
-    connect = _over_tcp if call.transport == "tcp" else _over_udp
+    connect = _over_tcp if call.transport in STREAMS else _over_udp
     try:
         async with asyncio.timeout(call.seconds + GRACE_S):
             return await connect(call, notes, take, done)
