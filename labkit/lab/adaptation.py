@@ -1,30 +1,29 @@
-"""A rate controller at work: voices on a narrow line, in virtual time, and pictures (week 10).
+"""A rate controller at work: voices on a narrow line, in virtual time (week 10).
 
     flow = adapt(adaptive(), NARROW)              one voice, a line that is widened on the way
-    adaptation({"both": flow})                    bitrate, delay and loss over time
-    flows = share([loss_based(), loss_based()], LinkSpec(rate=100_000))
-    fairness(flows)                               how two voices come to share a line
+    flow.waits(), flow.loss()                     how long its packets queued, how many were lost
+    share([adaptive(), adaptive()], SHARED)       two voices on one line
 
 A controller is anything with `on_feedback` and `bitrate`. The voices are silent (`Blank`), so that
 a bitrate is exactly what it says. Everything else is real: RTP, RTCP twice a second, a line that
 queues and drops as `tc netem` would. The same seed gives the same run.
 
-This module decides nothing: it lays links, looks on, and draws.
+This module decides nothing: it lays links and looks on. `labkit.lab.ratepictures` draws.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from random import Random
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
 from labkit.codec import Blank
-from labkit.core.congestion import Feedback
+from labkit.core.congestion import Feedback, LossDetector
 from labkit.core.impairment import UDP_HEADERS
-from labkit.core.ratecontrol import LOOK, RateController
+from labkit.core.ratecontrol import LOOK, Aimd, RateController
 from labkit.core.rtpsession import RtpSession
 from labkit.core.session import Received, Role
 from labkit.core.source import Clip
@@ -37,13 +36,12 @@ from labkit.words.machine import Address, Event
 from labkit.words.profile import Profile
 from labkit.words.routed import Routed
 from labkit.words.seqnum import Unwrapper, ahead32
-from labkit.words.units import NS_PER_MS, NS_PER_S, ms, seconds, ticks_to_ns
-
-if TYPE_CHECKING:
-    from labkit.lab.show import Picture
+from labkit.words.units import NS_PER_MS, ms, seconds, ticks_to_ns
 
 HEADERS: Final = UDP_HEADERS + HEADER_SIZE
-"""Bytes before each payload: IPv4, UDP and RTP. At 50 packets a second they are 16 kbit/s."""
+"""Bytes before each payload: IPv4, UDP and RTP."""
+VOICE_HEADERS: Final = HEADERS * 8 * 50
+"""Bits a second that they take: 16 kbit/s, as much as the thinnest voice itself."""
 
 NARROW: Final = LinkSpec(
     delay=ms(20),
@@ -52,6 +50,9 @@ NARROW: Final = LinkSpec(
     steps=(Step(seconds(60), LinkSpec(delay=ms(20), rate=120_000, limit=100)),),
 )
 """40 kbit/s, of which 24 are left for a voice; after a minute three times as much."""
+
+SHARED: Final = LinkSpec(delay=ms(20), rate=112_000, limit=20)
+"""Room for two voices of 40 kbit/s."""
 
 
 class Watched:
@@ -163,6 +164,11 @@ def adapt(controller: RateController, line: LinkSpec | Profile = NARROW, **optio
     return share([controller], line, **options)[0]
 
 
+def yes_or_no() -> Aimd:
+    """AIMD by the plainest signal: some packets were lost, or none (Chiu and Jain 1989)."""
+    return Aimd(LossDetector(0.02, 0.02, reports=1))
+
+
 def share(
     controllers: Sequence[RateController],
     line: LinkSpec | Profile,
@@ -236,120 +242,4 @@ def jain(rates: Sequence[float]) -> float:
 def room(line: LinkSpec, now: int) -> float | None:
     """Bits of payload a second for which a line has room, at an instant; None: no limit."""
     rate = line.at(now).rate
-    return rate - HEADERS * 8 * 50 if rate else None
-
-
-# Pictures ----------------------------------------------------------------------------------------
-
-
-def adaptation(flows: Mapping[str, Flow]) -> "Picture":
-    """Bitrate, wait and loss over time, one above the other; a colour for each flow."""
-    from labkit.lab.show import GREY, LATE, LOST, PLAYED, RECOVERED, Picture, canvas
-
-    colours = dict(zip(flows, (LATE, PLAYED, RECOVERED, LOST), strict=False))
-    with canvas(height=2.3, rows=3) as (figure, (rates, waits, losses)):
-        _draw_room(rates, next(iter(flows.values())), GREY)
-        for name, flow in flows.items():
-            colour = colours[name]
-            times, said = _columns(flow.controller.said)
-            rates.step(times, said / 1000, where="post", color=colour, lw=1.6, label=name)
-            sent, wait = _waits(flow)
-            waits.plot(sent, wait, color=colour, lw=1.2)
-            when, share = _loss_each_second(flow)
-            losses.step(when, 100 * share, where="post", color=colour, lw=1.4)
-        for axes, label in (
-            (rates, "bitrate (kbit/s)"),
-            (waits, "wait in the queue (ms)"),
-            (losses, "lost (% of each second)"),
-        ):
-            axes.set_ylabel(label)
-            axes.set_ylim(bottom=0)
-        losses.set_ylim(0, max(10.0, losses.get_ylim()[1]))
-        losses.set_xlabel("time (s)")
-        losses.set_xlim(0, None)
-        rates.set_ylim(0, 70)
-        figure.align_ylabels()
-        figure.legend(loc="outside upper center", ncols=len(flows) + 1)
-    return Picture(figure, "; ".join(f"{name}: {_in_words(flow)}" for name, flow in flows.items()))
-
-
-def _draw_room(axes: Any, flow: Flow, colour: str) -> None:
-    """What the line has room for, as a dark step."""
-    end = flow.controller.said[-1][0]
-    moments = [0, *(step.at for step in flow.line.steps if step.at < end), end]
-    known = [(now, room(flow.line, now)) for now in moments]
-    if all(value is not None for _, value in known):
-        values = [value / 1000 for _, value in known if value is not None]
-        times = [now / NS_PER_S for now, _ in known]
-        axes.fill_between(times, values, step="post", color=colour, alpha=0.16, lw=0, label="room")
-
-
-def _columns(pairs: Sequence[tuple[int, int]]) -> tuple[Any, Any]:
-    table = np.array(pairs)
-    return table[:, 0] / NS_PER_S, table[:, 1]
-
-
-def _waits(flow: Flow) -> tuple[Any, Any]:
-    sent = np.array([sent for _, sent, _ in flow.arrived]) / NS_PER_S
-    return sent, flow.waits()
-
-
-def _loss_each_second(flow: Flow) -> tuple[Any, Any]:
-    lost = np.array(flow.lost, dtype=np.int64) // NS_PER_S
-    came = np.array([sent for _, sent, _ in flow.arrived]) // NS_PER_S
-    end = int(came.max()) + 1
-    gone, there = np.bincount(lost, minlength=end)[:end], np.bincount(came, minlength=end)
-    return np.arange(end), gone / np.maximum(gone + there, 1)
-
-
-def _in_words(flow: Flow) -> str:
-    rates, waits = flow.bitrates(), flow.waits()
-    return (
-        f"{rates.min() / 1000:.0f} to {rates.max() / 1000:.0f} kbit/s, "
-        f"median wait {np.median(waits):.0f} ms, longest {waits.max():.0f}, "
-        f"{100 * flow.loss():.1f} % lost"
-    )
-
-
-def fairness(flows: Sequence[Flow], title: str = "") -> "Picture":
-    """The bitrates of two voices against each other, as Chiu and Jain draw them.
-
-    Along a line of 45 degrees both get the same more; towards the origin both lose the same share.
-    """
-    from labkit.lab.show import GREY, LATE, LINE, PLAYED, Picture, canvas
-
-    first, second = (_sampled(flow) for flow in flows)
-    count = min(len(first), len(second))
-    x, y = first[:count] / 1000, second[:count] / 1000
-    start = int(np.argmax(y > 0))
-    with canvas(width=6.2, height=5.6) as (figure, all_axes):
-        axes = all_axes[0]
-        top = 1.08 * max(x.max(), y.max())
-        axes.plot((0, top), (0, top), color=GREY, lw=1, ls="--", label="both have the same")
-        capacity = room(flows[0].line, 0)
-        if capacity is not None:
-            whole = (capacity - HEADERS * 8 * 50) / 1000
-            axes.plot((0, whole), (whole, 0), color=GREY, lw=1, label="the line is full")
-        axes.plot(x[start:], y[start:], color=PLAYED, lw=1.1, alpha=0.8)
-        axes.plot(x[start], y[start], "o", color=LATE, ms=9, label="the second one comes")
-        axes.plot(x[-1], y[-1], "o", color=LINE, ms=9, label="the end")
-        axes.set_xlim(0, top)
-        axes.set_ylim(0, top)
-        axes.set_aspect("equal")
-        axes.set_xlabel("bitrate of the first voice (kbit/s)")
-        axes.set_ylabel("bitrate of the second voice (kbit/s)")
-        axes.set_title(title)
-        axes.legend(loc="upper right")
-    index = jain([float(x[-count // 2 :].mean()), float(y[-count // 2 :].mean())])
-    return Picture(figure, f"Two voices on one line; Jain's index of the second half {index:.3f}")
-
-
-def _sampled(flow: Flow, every: int = ms(100)) -> npt.NDArray[np.int64]:
-    """What a controller said, each tenth of a second; 0 before anything was sent."""
-    said = flow.controller.said
-    times, rates = np.array([now for now, _ in said]), np.array([rate for _, rate in said])
-    moments = np.arange(0, times[-1], every)
-    sampled = rates[np.searchsorted(times, moments, side="right") - 1]
-    voice = flow.sender.voice
-    assert voice is not None
-    return np.where(moments < (voice.started or 0), 0, sampled)
+    return rate - VOICE_HEADERS if rate else None
