@@ -66,6 +66,8 @@ class Call:
     conceal: bool = True
     seed: int = 0
     name: str = ""
+    watch: Callable[[Receiver], None] | None = field(default=None, repr=False, compare=False)
+    """Is given the receiver as soon as it is made: so a dashboard looks into a call."""
     profile: Profile = field(init=False)
     """What `link` stands for."""
 
@@ -118,7 +120,7 @@ class Call:
 
     def receiver(self, peer: Any, wallclock_offset: int = 0) -> Receiver:
         """The end that listens, made of fresh parts; it joins the sender at `peer`."""
-        return Receiver(
+        receiver = Receiver(
             self._session(Role.RECEIVER, peer, wallclock_offset),
             self.codec,
             buffer=self._buffer(),
@@ -126,6 +128,9 @@ class Call:
             fec=self.fec,
             conceal=self.conceal,
         )
+        if self.watch is not None:
+            self.watch(receiver)
+        return receiver
 
     def _session(
         self, role: Role, peer: Any, wallclock_offset: int, ssrc: int | None = None
