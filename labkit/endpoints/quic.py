@@ -105,7 +105,7 @@ class QuicSession:
         """Datagrams that belonged to no connection."""
         self.connection_ids: frozenset[bytes] = frozenset()
         """By which destination connection IDs its datagrams are known (section 5.1)."""
-        self.queue: SendQueue[bytes] = SendQueue(limits.queue)
+        self.queue: SendQueue[bytes] = SendQueue(limits.queue, limits.drop)
         """Frames that wait while QUIC cannot take them; it counts what it drops."""
         self._credentials = credentials
         self._configuration = configuration(credentials, limits)
@@ -262,6 +262,7 @@ class QuicSession:
         if connection is None:
             return
         if self._wakes is not None and now >= self._wakes:
+            self._wakes = None  # until it is asked again
             connection.handle_timer(float_seconds(now))
             self._react(now)
         due = self._patience_ends()

@@ -10,15 +10,16 @@ takes whatever comes and need not be told.
 
 The congestion window (RFC 9002), pacing or the peer's flow control can hold back what was handed
 to the connection, and nothing can be taken back from there. So no more is handed over than leaves
-at once: the rest waits in a `SendQueue`, where the oldest frame goes when it is full. Over STREAMS
-a frame that is not confirmed after `STALE` is reset (RFC 9000 section 3.1) instead of being sent
-again for ever, and so is the oldest when too many are open; these are counted in `abandoned`.
+at once: the rest waits in a `SendQueue`, where `Limits.drop` says which go when it is full. Over
+STREAMS a frame that is not confirmed after `STALE` is reset (RFC 9000 section 3.1) instead of being
+sent again for ever, and so is the oldest when too many are open; these are counted in `abandoned`.
 
 This module knows no conversation: who may send when is the session's affair.
 """
 
 from collections import deque
 from enum import Enum
+from functools import lru_cache
 from typing import Final
 
 from labkit.core.flowcontrol import SendQueue
@@ -37,6 +38,9 @@ OVERHEAD: Final = 48
 number, frame type, length and tag (RFC 9000 section 17.3.1, RFC 9221 section 4)."""
 DECODERS: Final = 64
 """Streams of sound that may be unfinished at a time; one more is refused."""
+
+_pack_once: Final = lru_cache(maxsize=8)(pack)
+"""The listeners of one voice get the same packet one after the other: packed for the first."""
 
 
 class Carriage(Enum):
@@ -61,13 +65,13 @@ class Outgoing:
 
     def put(self, packet: Packet, now: int) -> None:
         """Queue a packet. `LocalProtocolError` when it can never leave as a datagram."""
-        frame = pack(packet)
+        frame = _pack_once(packet)
         if self.carriage is Carriage.DATAGRAMS and len(frame) > self.room:
             raise LocalProtocolError(
                 f"a packet of {len(packet.payload)} bytes; a QUIC datagram takes "
                 f"{self.room - HEADER.size}: send shorter frames, or over a stream"
             )
-        self._queue.put(frame, now)
+        self._queue.put(frame, now, key_point=packet.marker)
 
     @property
     def room(self) -> int:

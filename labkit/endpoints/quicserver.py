@@ -130,6 +130,7 @@ class QuicServer:
             return
         if member.sender is not None:
             member.sender.receive_datagram(data, source, now)
+            self.server.settle(member.name, now)
         else:
             member.session.receive_datagram(data, source, now)
         self._look(member, now)
@@ -213,7 +214,7 @@ class QuicServer:
             self._note(member)
         if member.sender is None and session.ready:
             self._admit(member, now)
-        self._harvest(now)
+        self._harvest()
 
     def _admit(self, member: _Member, now: int) -> None:
         """It has shown who it is: now it is a listener, if there is room."""
@@ -225,7 +226,7 @@ class QuicServer:
             return
         del self._outside[member.name]
         self._inside[member.name] = member
-        member.sender.tick(now)
+        self._wake(member, now)
 
     def _take(self, address: Address) -> Any:
         """The session that the server asks for when it admits somebody."""
@@ -233,9 +234,8 @@ class QuicServer:
             return self._make_session(address)
         return self._joining.session
 
-    def _harvest(self, now: int) -> None:
+    def _harvest(self) -> None:
         """Take what happened, and look after those whom the server has dismissed."""
-        self.server._collect(now)  # noqa: SLF001 - one machine in two parts
         events = self.server.events()
         for member in self._outside.values():
             events += member.session.events()
@@ -264,17 +264,31 @@ class QuicServer:
     def tick(self, now: int) -> None:
         """Let the server speak, and every session do what is due."""
         self.server.tick(now)
+        for member in self._due(now):
+            self._wake(member, now)
         for member in list(self._outside.values()):
             member.session.tick(now)
             if member.session.over:
                 self._events += member.session.events()
                 self._forget(member)
-        self._harvest(now)
+        self._harvest()
 
     def deadline(self) -> int | None:
-        """The first deadline of the server and of those outside."""
-        outside = (member.session.deadline() for member in self._outside.values())
-        return earliest(self.server.deadline(), *outside)
+        """The first deadline of the server and of every session.
+
+        All are asked: what a QUIC connection waits for changes whenever it sends, and the server
+        asks before that.
+        """
+        members = (*self._outside.values(), *self._inside.values())
+        return earliest(self.server.deadline(), *(each.session.deadline() for each in members))
+
+    def _due(self, now: int) -> list[_Member]:
+        inside = [(member, member.session.deadline()) for member in self._inside.values()]
+        return [member for member, due in inside if due is not None and due <= now]
+
+    def _wake(self, member: _Member, now: int) -> None:
+        member.sender.tick(now)
+        self.server.settle(member.name, now)
 
     def transmits(self) -> list[Datagram]:
         """What everybody wants sent."""

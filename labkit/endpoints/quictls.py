@@ -19,7 +19,8 @@ from aioquic.tls import load_pem_private_key, load_pem_x509_certificates
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from labkit.core.session import Limits
-from labkit.words.errors import BadInput
+from labkit.endpoints.tls import plain_fingerprint
+from labkit.words.errors import BadInput, LocalProtocolError
 from labkit.words.units import to_seconds
 
 ALPN: Final = "labkit-voice/1"
@@ -71,11 +72,10 @@ def fingerprint(certificate: bytes) -> str:
 
 def pins(fingerprints: Iterable[str]) -> frozenset[str]:
     """Fingerprints as programs print them, colons and capitals or not. `BadInput` for others."""
-    plain = frozenset(text.replace(":", "").strip().lower() for text in fingerprints)
-    for text in plain:
-        if len(text) != 64 or set(text) - set("0123456789abcdef"):
-            raise BadInput(f"{text!r:.80} is no SHA-256 fingerprint", "64 hexadecimal digits")
-    return plain
+    try:
+        return frozenset(plain_fingerprint(text) for text in fingerprints)
+    except LocalProtocolError as error:
+        raise BadInput(str(error), "what `openssl x509 -fingerprint -sha256` prints") from error
 
 
 def configuration(credentials: Credentials, limits: Limits) -> QuicConfiguration:
