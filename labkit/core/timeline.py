@@ -123,7 +123,7 @@ def build(sender: Trace, receiver: Trace) -> Timeline:
     played = _first(receiver, Did.PLAYED)
     concealed = _first(receiver, Did.CONCEALED)
     seqs = sorted(sent)
-    shift = _turns(seqs, arrived)
+    shift = turns(seqs, arrived)
 
     def column(facts: dict[int, tuple[int, int]], field: int, default: int, move: int) -> Column:
         missing = (default, default)
@@ -159,7 +159,7 @@ def _first(trace: Trace, kind: Did) -> dict[int, tuple[int, int]]:
     return facts
 
 
-def _turns(seqs: list[int], arrived: Iterable[int]) -> int:
+def turns(seqs: list[int], arrived: Iterable[int]) -> int:
     """How far the receiver's unwrapped numbers lie from the sender's: a multiple of 2**16."""
     first = next(iter(arrived), None)
     return 0 if first is None else round((first - seqs[0]) / 0x10000) * 0x10000

@@ -7,6 +7,7 @@ the machines'.
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from labkit.lab.layered import STREAMS
@@ -14,6 +15,7 @@ from labkit.lab.notes import Notes
 from labkit.lab.result import Result
 from labkit.live.clock import wallclock_offset
 from labkit.live.relay import UdpRelay
+from labkit.live.stopwatch import Stopwatch
 from labkit.live.tcp import TcpConnection, connect_tcp, serve_tcp
 from labkit.live.tcprelay import TcpRelay
 from labkit.live.udp import open_udp
@@ -49,12 +51,14 @@ async def _over_udp(
     call: "Call", notes: Notes, take: Callable[[Event], None], done: asyncio.Event
 ) -> Result:
     offset = wallclock_offset()
-    sender = call.sender(offset)
+    watch = Stopwatch(call.codec)
+    watched = replace(call, codec=watch)
+    sender = watch.sender(watched.sender(offset))
     alice = await open_udp(sender)
     async with await UdpRelay.start(
         ("127.0.0.1", 0), alice.address, call.profile, call.seed
     ) as relay:
-        receiver = call.receiver(relay.address, offset)
+        receiver = watch.receiver(watched.receiver(relay.address, offset))
         bob = await open_udp(receiver, on_event=take)
         try:
             await _until(done, alice.done, bob.done)
@@ -67,7 +71,9 @@ async def _over_udp(
 async def _over_tcp(
     call: "Call", notes: Notes, take: Callable[[Event], None], done: asyncio.Event
 ) -> Result:
-    sender, receiver = call.sender(), call.receiver(None)
+    watch = Stopwatch(call.codec)
+    watched = replace(call, codec=watch)
+    sender, receiver = watch.sender(watched.sender()), watch.receiver(watched.receiver(None))
     alice = TcpConnection(sender)
     server = await serve_tcp(lambda: alice)
     address = server.sockets[0].getsockname()[:2]

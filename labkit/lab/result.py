@@ -7,13 +7,13 @@ fate of packets from `labkit.core.timeline`; here they are put side by side.
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from labkit.codec.face import Codec
 from labkit.codec.opus import Opus
-from labkit.core import quality, timeline
+from labkit.core import latency, quality, timeline
 from labkit.core.session import Report
 from labkit.core.timeline import Timeline
 from labkit.endpoints.receiver import Heard
@@ -25,7 +25,10 @@ from labkit.words.errors import BadInput
 from labkit.words.format import Samples
 from labkit.words.profile import Profile
 from labkit.words.trace import Trace
-from labkit.words.units import ms
+from labkit.words.units import ms, ticks_to_ns
+
+if TYPE_CHECKING:
+    from labkit.lab.latencies import Budget
 
 
 @dataclass
@@ -139,6 +142,20 @@ class Result:
     def bitrate(self) -> float:
         """Bits a second of payload, over the whole call."""
         return float(self.timeline.size.sum()) * 8 * self.codec.sample_rate / len(self.reference)
+
+    @cached_property
+    def budget(self) -> "Budget":
+        """Where the mouth-to-ear delay goes, part by part: it prints itself, and `show` draws.
+
+        Without a sound card; `budget.through(playback.latency)` is with one.
+        """
+        from labkit.lab.latencies import Budget
+
+        lookahead = ticks_to_ns(self.codec.lookahead, self.codec.sample_rate)
+        found = latency.budget(
+            self.timeline, self.sent_trace, self.received_trace, lookahead=lookahead
+        )
+        return Budget(found.parts)
 
     # Forms ------------------------------------------------------------------------------------
 

@@ -39,9 +39,9 @@ PAYLOAD: Final = 160
 CHUNK: Final = 1 << 16
 DATAGRAM: Final = 1472
 """Bytes of a datagram that fills 1500."""
-FULL: Final = 1 << 17
-"""Bytes after which a drain says that it flows: TCP has found its pace by then."""
-SILENCE_S: Final = 1.5
+FULL: Final = 1 << 16
+"""Bytes after which a drain says that it flows: TCP has filled the queue, or is about to."""
+SILENCE_S: Final = 1.0
 """Seconds without a packet after which a voice has ended, if its last packet is lost."""
 PATIENCE_S: Final = 30.0
 """Seconds to wait for the first."""
@@ -95,17 +95,17 @@ def drain(host: str, port: str, proto: str = "tcp") -> None:
     if proto == "udp":
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
             sock.bind((host, int(port)))
-            _drain(sock, headers=28)
+            _drain(sock, headers=28, patience=SILENCE_S)
     else:
         with socket.create_server((host, int(port))) as server, server.accept()[0] as sock:
             _drain(sock)
 
 
-def _drain(sock: socket.socket, headers: int = 0) -> None:
+def _drain(sock: socket.socket, headers: int = 0, patience: float | None = None) -> None:
     since = until = size = 0
     with suppress(TimeoutError):
         while data := sock.recv(CHUNK):
-            sock.settimeout(SILENCE_S)
+            sock.settimeout(patience)
             until = now()
             if not since:
                 since = until  # what came first says when it began, and not how fast it came

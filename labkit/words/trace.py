@@ -16,12 +16,15 @@ class Did(StrEnum):
     """The vocabulary of a trace: what can befall a packet or a part."""
 
     CAPTURED = "captured"  # its first sample was spoken
+    ENCODED = "encoded"  # a frame, just before its packets are sent; value: nanoseconds it took
     SENT = "sent"  # left the sender; value: bytes on the wire with headers of ours
+    LEFT = "left"  # what was sent so far was handed to the socket
     LOST = "lost"  # the link dropped it; value: 0
     QUEUE_DROPPED = "queue-dropped"  # a full queue dropped it
     ARRIVED = "arrived"  # reached the receiver; value: bytes
     DUPLICATE = "duplicate"  # arrived again
     LATE = "late"  # arrived after its turn; value: nanoseconds too late
+    DECODED = "decoded"  # a payload, just before it is played; value: nanoseconds it took
     PLAYED = "played"  # its sound was given to the playout
     CONCEALED = "concealed"  # its turn came without it; value: 1 FEC, 2 PLC, 3 silence
     HELD = "held"  # the playout waited one frame: the stream has not moved
