@@ -13,6 +13,7 @@ again is a new stream and needs new meters.
 """
 
 from math import ceil
+from operator import add
 from typing import Final
 
 from labkit.words.errors import LocalProtocolError
@@ -205,17 +206,23 @@ class Histogram:
     A value keeps its seven leading bits. Values below 128 ns are exact; every percentile is within
     1/128 (0.8 %) of a value that was added at that rank. What is longer than `LONGEST` (18
     minutes) counts as that, what is negative as zero.
+
+    Histograms can be added up, of many clients or many minutes, and the sum is the histogram that
+    would have seen it all; percentiles cannot. The idea is G. Tene's HdrHistogram, with bits where
+    that has decimal digits.
     """
 
-    __slots__ = ("_counts", "_total", "count", "maximum", "minimum")
+    __slots__ = ("count", "counts", "maximum", "minimum", "total")
 
     BITS: Final = 7
     LONGEST: Final = (1 << 40) - 1
 
     def __init__(self) -> None:
         half = 1 << (self.BITS - 1)
-        self._counts = [0] * ((40 - self.BITS) * half + 2 * half)
-        self._total = 0
+        self.counts = [0] * ((40 - self.BITS) * half + 2 * half)
+        """How many there were in each bucket."""
+        self.total = 0
+        """The sum of all, in nanoseconds."""
         self.count = 0
         self.minimum: int | None = None
         self.maximum: int | None = None
@@ -223,19 +230,36 @@ class Histogram:
     def add(self, value: int) -> None:
         """Count one duration, in nanoseconds."""
         value = min(max(value, 0), self.LONGEST)
-        shift = max(value.bit_length() - self.BITS, 0)
-        self._counts[(shift << (self.BITS - 1)) + (value >> shift)] += 1
-        self._total += value
+        self.counts[self._index(value)] += 1
+        self.total += value
         self.count += 1
         if self.minimum is None or value < self.minimum:
             self.minimum = value
         if self.maximum is None or value > self.maximum:
             self.maximum = value
 
+    def merge(self, other: "Histogram") -> None:
+        """Count everything that another one has counted."""
+        self.counts = list(map(add, self.counts, other.counts))
+        self.total += other.total
+        self.count += other.count
+        for value in (other.minimum, other.maximum):
+            if value is not None:
+                self.minimum = value if self.minimum is None else min(self.minimum, value)
+                self.maximum = value if self.maximum is None else max(self.maximum, value)
+
+    def at_most(self, value: int) -> int:
+        """How many were not longer than `value`: what a cumulative bucket of Prometheus holds.
+
+        Whole buckets are counted, those up to the one that `value` is in: exact for one below a
+        power of two, and elsewhere as if `value` were up to 1/64 longer.
+        """
+        return sum(self.counts[: self._index(min(value, self.LONGEST)) + 1]) if value >= 0 else 0
+
     @property
     def mean(self) -> float:
         """The mean, in nanoseconds; 0 when there is nothing."""
-        return self._total / self.count if self.count else 0.0
+        return self.total / self.count if self.count else 0.0
 
     def percentile(self, percent: float) -> int:
         """The smallest value that at least `percent` % do not exceed, in nanoseconds."""
@@ -243,11 +267,16 @@ class Histogram:
             raise LocalProtocolError(f"{percent} is no percentage")
         rank = max(ceil(self.count * percent / 100), 1)
         seen = 0
-        for index, count in enumerate(self._counts):
+        for index, count in enumerate(self.counts):
             seen += count
             if seen >= rank:
                 return self._middle(index)
         return 0
+
+    def _index(self, value: int) -> int:
+        """The bucket of a value that is not negative."""
+        shift = max(value.bit_length() - self.BITS, 0)
+        return (shift << (self.BITS - 1)) + (value >> shift)
 
     def _middle(self, index: int) -> int:
         """The middle of a bucket."""

@@ -285,3 +285,53 @@ def test_an_empty_histogram_says_zero_and_a_wrong_percentage_is_refused():
     assert (histogram.percentile(99), histogram.mean, histogram.count) == (0, 0, 0)
     with pytest.raises(LocalProtocolError):
         histogram.percentile(101)
+
+
+durations = st.lists(st.integers(0, Histogram.LONGEST), max_size=200)
+
+
+@given(st.lists(durations, min_size=1, max_size=5))
+def test_the_sum_of_histograms_is_the_histogram_of_all(parts):
+    """Of many clients, or of many minutes: in whatever order."""
+    merged, whole = Histogram(), Histogram()
+    for part in parts:
+        one = Histogram()
+        for value in part:
+            one.add(value)
+            whole.add(value)
+        merged.merge(one)
+    for percent in (0, 1, 50, 99, 100):
+        assert merged.percentile(percent) == whole.percentile(percent)
+    assert (merged.count, merged.total) == (whole.count, whole.total)
+    assert (merged.minimum, merged.maximum) == (whole.minimum, whole.maximum)
+
+
+@given(durations, st.integers(0, 40))
+def test_cumulative_counts_are_those_of_numpy(values, power):
+    """Exact at one below a power of two, whatever was added."""
+    histogram = Histogram()
+    for value in values:
+        histogram.add(value)
+    bound = (1 << power) - 1
+    assert histogram.at_most(bound) == int(np.count_nonzero(np.array(values, np.int64) <= bound))
+
+
+@given(durations, st.integers(-1, Histogram.LONGEST))
+def test_elsewhere_a_bucket_is_counted_whole(values, bound):
+    histogram = Histogram()
+    for value in values:
+        histogram.add(value)
+    found = histogram.at_most(bound)
+    assert sum(v <= bound for v in values) <= found
+    assert found <= sum(v <= bound + bound / 64 for v in values)
+
+
+def test_delays_of_a_voice_have_the_percentiles_that_numpy_finds():
+    """Lognormal, around 40 ms, as delays are: a hundred thousand, in a few kilobytes."""
+    delays = np.random.default_rng(3).lognormal(np.log(40e6), 0.6, 100_000).astype(np.int64)
+    histogram = Histogram()
+    for delay in delays.tolist():
+        histogram.add(delay)
+    for percent in (5, 50, 90, 99, 99.9, 99.99):
+        exact = np.percentile(delays, percent, method="inverted_cdf")
+        assert histogram.percentile(percent) == pytest.approx(exact, rel=1 / 128)
