@@ -151,18 +151,20 @@ class DelayDetector:
         """Overuse when the wait grows or is long, underuse while it changes, else normal."""
         self.waiting = self._wait_on_path(feedback.round_trip, now) + feedback.queued
         self._points.append((now, self.waiting))
-        if self.waiting <= max(self.quiet, JITTERS * (feedback.jitter or 0)):
+        quiet = max(self.quiet, JITTERS * (feedback.jitter or 0))
+        if self.waiting <= quiet:
             return Signal.NORMAL
         if len(self._points) < LINE:
             return Signal.UNDERUSE
         self.slope, doubt = line(self._points)
-        standing = min(waiting for _, waiting in self._points) > self.standing
+        shortest = min(waiting for _, waiting in self._points)
         grows = self.slope - DOUBTS * doubt > self.growth
-        if grows or (standing and self.slope > -self.growth):
+        stands = shortest > self.standing and self.slope > -self.growth
+        if grows or stands:
             self._points.clear()  # what comes next is the answer to what will be done now
             return Signal.OVERUSE
         changes = abs(self.slope) > DOUBTS * doubt
-        return Signal.UNDERUSE if changes else Signal.NORMAL
+        return Signal.UNDERUSE if changes or shortest > quiet else Signal.NORMAL
 
     def _wait_on_path(self, round_trip: int | None, now: int) -> int:
         if round_trip is None:
