@@ -13,6 +13,7 @@ __version__ = "0.1.0"
 _HOME = {
     "Adaptive": "labkit.core.delaypolicy",
     "Call": "labkit.lab.call",
+    "Dashboard": "labkit.lab.dashboard",
     "Fixed": "labkit.core.delaypolicy",
     "JitterBuffer": "labkit.core.jitterbuffer",
     "LabNetwork": "labkit.live.link",
@@ -41,6 +42,7 @@ _HOME = {
     "link": "labkit.lab.links",
     "listen": "labkit.lab.listen",
     "load_profile": "labkit.resources",
+    "load_trace": "labkit.lab.tracelog",
     "ms": "labkit.words.units",
     "open_capture": "labkit.lab.traffic",
     "seconds": "labkit.words.units",

@@ -1,0 +1,201 @@
+"""What a dashboard shows: figures as HTML, with small graphs in SVG.
+
+One string for the whole picture, some kilobytes, so that an update is one message to the page.
+Colours of text are the notebook's own, so it can be read on a dark page too; those of the graphs
+mean what they mean in every picture (`labkit.lab.show`).
+
+Nothing here knows a widget or a clock. What comes from the other end is escaped.
+"""
+
+from collections.abc import Callable, Sequence
+from html import escape
+from typing import Final, NamedTuple
+
+from labkit.core.figures import Basis, ClientFigures, ReceiverFigures, ServerFigures, lately
+from labkit.lab.show import GREY, LATE, LOST, PLAYED, RECOVERED
+from labkit.words.units import NS_PER_S, seconds, to_ms
+
+WIDTH, HEIGHT = 172, 40
+SPAN: Final = seconds(30)
+"""How much of the past a graph shows."""
+RECENT: Final = seconds(2)
+"""Shares are those of so long a time."""
+MOST_CLIENTS: Final = 40
+"""Rows of the table: who is worst off."""
+
+STYLE: Final = """\
+<style>
+.labkit-dash {font: 13px/1.4 var(--jp-ui-font-family, sans-serif);
+  color: var(--jp-ui-font-color1, #333); display: flex; flex-wrap: wrap; gap: 8px; max-width: 780px}
+.labkit-dash .tile {border: 1px solid var(--jp-border-color2, #ddd); border-radius: 4px;
+  padding: 5px 9px 4px; width: 172px}
+.labkit-dash .tile b {float: right; font-variant-numeric: tabular-nums}
+.labkit-dash svg {display: block; width: 172px; height: 40px; margin-top: 3px}
+.labkit-dash .note {color: var(--jp-ui-font-color2, #777); font-size: 11px; min-height: 1.4em}
+.labkit-dash table {border-collapse: collapse; font-variant-numeric: tabular-nums}
+.labkit-dash td, .labkit-dash th {text-align: right; padding: 1px 9px; font-weight: normal}
+.labkit-dash th {color: var(--jp-ui-font-color2, #777)}
+.labkit-dash td:first-child, .labkit-dash th:first-child {text-align: left}
+.labkit-dash .queue {display: inline-block; width: 90px; height: 9px; margin-right: 6px;
+  background: var(--jp-border-color3, #eee)}
+.labkit-dash .queue i {display: block; height: 9px}
+</style>"""
+
+
+class Line(NamedTuple):
+    """Values over time; None is a gap."""
+
+    colour: str
+    values: Sequence[float | None]
+
+
+Moment = tuple[int, ReceiverFigures]
+"""Figures, and when they were so."""
+
+
+def receiver_page(history: Sequence[Moment]) -> str:
+    """The tiles of a receiver; `history` is at most `SPAN` long, the newest last."""
+    now, f = history[-1]
+    times = [(t - now) / NS_PER_S for t, _ in history]
+
+    def of(get: Callable[[ReceiverFigures], int | None]) -> list[float | None]:
+        return [get(figures) for _, figures in history]
+
+    lost, late, concealed = (shares(history, name) for name in ("lost", "late", "concealed"))
+    tiles = [
+        tile("loss", _percent(lost[-1]), f"{f.lost} of {f.expected} packets", times,
+             [Line(LOST, lost)], top=0.05),
+        tile("late", _percent(late[-1]), f"{f.late} packets, {f.reordered} reordered", times,
+             [Line(LATE, late)], top=0.05),
+        tile("concealed", _percent(concealed[-1]), f"{f.concealed} frames, {f.held} held", times,
+             [Line(RECOVERED, concealed)], top=0.05),
+        tile("jitter", _ms(f.jitter), "RFC 3550", times,
+             [Line(LATE, of(lambda f: f.jitter))], top=seconds(0.01)),
+        tile("buffer", _ms(f.depth), f"wanted: {_ms(f.target)}", times,
+             [Line(GREY, of(lambda f: f.target)), Line(PLAYED, of(lambda f: f.depth))],
+             top=seconds(0.1)),
+        tile("mouth to ear", _ms(f.mouth_to_ear), _basis(f.mouth_to_ear_by), times,
+             [Line(PLAYED, of(lambda f: f.mouth_to_ear))], top=seconds(0.2)),
+        tile("round trip", _ms(f.round_trip), "", times,
+             [Line(PLAYED, of(lambda f: f.round_trip))], top=seconds(0.05)),
+        tile("bitrate", _rate(f.bitrate), f"{f.played} frames played", times,
+             [Line(PLAYED, of(lambda f: f.bitrate))], top=40_000),
+    ]  # fmt: skip
+    return f'{STYLE}<div class="labkit-dash">{"".join(tiles)}</div>'
+
+
+def shares(history: Sequence[Moment], field: str) -> list[float | None]:
+    """For each moment, the share of `field` in the packets of the `RECENT` time before it."""
+    found: list[float | None] = []
+    start = 0
+    for now, figures in history:
+        while history[start][0] < now - RECENT:
+            start += 1
+        found.append(lately(field, history[start][1], figures))
+    return found
+
+
+def server_page(history: Sequence[tuple[int, ServerFigures]]) -> str:
+    """The tiles of a server, and a table of its listeners, the worst off first."""
+    now, f = history[-1]
+    times = [(t - now) / NS_PER_S for t, _ in history]
+    deepest = [max((c.queued for c in s.clients), default=0) for _, s in history]
+    turned_away: list[float | None] = [s.refused_clients for _, s in history]
+    refused = ", ".join(f"{escape(why)}: {count}" for why, count in f.refused.items())
+    tiles = [
+        tile("listening", f"{f.listening} of {f.max_clients}", "", times,
+             [Line(PLAYED, [s.listening for _, s in history])], top=2),
+        tile("bitrate", _rate(f.bitrate), "of one copy", times,
+             [Line(PLAYED, [s.bitrate for _, s in history])], top=40_000),
+        tile("longest queue", f"{deepest[-1]} packets", "", times, [Line(LATE, deepest)], top=10),
+        tile("turned away", str(f.refused_clients), refused, times,
+             [Line(LOST, turned_away)], top=5),
+    ]  # fmt: skip
+    return f'{STYLE}<div class="labkit-dash">{"".join(tiles)}{table(f.clients)}</div>'
+
+
+def table(clients: Sequence[ClientFigures]) -> str:
+    """One row for each listener."""
+    if not clients:
+        return "<div>nobody listens</div>"
+    worst = sorted(clients, key=lambda c: (_full(c), c.lag, c.loss or 0), reverse=True)
+    rows = "".join(map(_row, worst[:MOST_CLIENTS]))
+    if len(worst) > MOST_CLIENTS:
+        rows += (
+            f'<tr><td colspan="8">and {len(worst) - MOST_CLIENTS} more, with less trouble</td></tr>'
+        )
+    names = ("listener", "queue", "lag", "dropped", "loss", "jitter", "round trip", "gets")
+    head = "".join(f"<th>{name}</th>" for name in names)
+    return f"<table><tr>{head}</tr>{rows}</table>"
+
+
+def _full(client: ClientFigures) -> float:
+    return min(client.queued / client.queue_limit, 1.0) if client.queue_limit else 0.0
+
+
+def _row(c: ClientFigures) -> str:
+    colour = LOST if _full(c) >= 0.9 else LATE if _full(c) >= 0.5 else PLAYED
+    queue = (
+        f'<span class="queue"><i style="width:{_full(c):.0%};background:{colour}"></i></span>'
+        f"{c.queued}/{c.queue_limit}"
+    )
+    cells = (
+        escape(c.name[:60]), queue, _ms(c.lag), str(c.dropped), _percent(c.loss), _ms(c.jitter),
+        _ms(c.round_trip), "-" if c.bitrate is None else _rate(c.bitrate),
+    )  # fmt: skip
+    return "<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
+
+
+# Parts --------------------------------------------------------------------------------------------
+
+
+def tile(
+    label: str, value: str, note: str, times: Sequence[float], lines: Sequence[Line], *, top: float
+) -> str:
+    """A name, a number, a graph. `note` is HTML; the graph reaches at least up to `top`."""
+    return (
+        f'<div class="tile">{escape(label)}<b>{escape(value)}</b>'
+        f'{graph(times, lines, top)}<div class="note">{note}</div></div>'
+    )
+
+
+def graph(times: Sequence[float], lines: Sequence[Line], top: float) -> str:
+    """Lines over the last `SPAN`; the right edge is now, the bottom is 0."""
+    highest = max([top, *(v for line in lines for v in line.values if v is not None)])
+    span = SPAN / NS_PER_S
+    paths = []
+    for line in lines:
+        points = []
+        joined = False
+        for t, value in zip(times, line.values, strict=True):
+            if value is None:
+                joined = False
+                continue
+            x = WIDTH * (1 + t / span)
+            y = HEIGHT - 1 - (HEIGHT - 3) * max(value, 0) / highest
+            points.append(f"{'L' if joined else 'M'}{x:.1f} {y:.1f}")
+            joined = True
+        paths.append(f'<path d="{"".join(points)}" fill="none" stroke="{line.colour}"/>')
+    return (
+        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img"><path d="M0 {HEIGHT - 0.5}H{WIDTH}" '
+        f'stroke="{GREY}" stroke-width="0.5"/>{"".join(paths)}</svg>'
+    )
+
+
+def _basis(basis: Basis | None) -> str:
+    return {None: "", Basis.SENDER_REPORT: "measured, one clock"}.get(basis, "estimated")
+
+
+def _ms(nanoseconds: int | None) -> str:
+    if nanoseconds is None:
+        return "-"
+    value = to_ms(nanoseconds)
+    return f"{value:.1f} ms" if abs(value) < 10 else f"{value:.0f} ms"
+
+
+def _percent(share: float | None) -> str:
+    return "-" if share is None else f"{share:.1%}"
+
+
+def _rate(bits: int) -> str:
+    return f"{bits / 1000:.1f} kbit/s"
