@@ -259,11 +259,12 @@ class Layer:
     def _fail(
         self, error: RemoteProtocolError | AuthenticationError, now: int, *, by: str = "us"
     ) -> None:
-        """Refuse, or be refused: count it, say so, and end."""
-        self._own_refused += 1
-        self._events += self.inner.events()
-        self._events.append(Refused(error))
-        self._end(now, why=str(error), by=by)
+        """Refuse, or be refused: count it, say so, and end. While we leave it is no matter."""
+        if not self.closed:
+            self._own_refused += 1
+            self._events += self.inner.events()
+            self._events.append(Refused(error))
+            self._end(now, why=str(error), by=by)
         self._enter(Stage.DONE, now)
 
     # Inside -----------------------------------------------------------------------------------

@@ -168,7 +168,7 @@ class WebSocket(Layer):
         """
         if self._head is not None:
             self._head += data
-            if self.role is Role.SENDER and not self._head[:1].isupper():
+            if self.role is Role.SENDER and self._head and not self._head[:1].isupper():
                 hint = ", but TLS" if self._head[0] == _TLS_HANDSHAKE else ""
                 self._fail(RemoteProtocolError(f"the client speaks no HTTP{hint}"), now)
                 return b""
