@@ -12,8 +12,8 @@ This module knows no header, no clock and no stream but the one it is told of: a
 again is a new stream and needs new meters.
 """
 
+import operator
 from math import ceil
-from operator import add
 from typing import Final
 
 from labkit.words.errors import LocalProtocolError
@@ -240,7 +240,7 @@ class Histogram:
 
     def merge(self, other: "Histogram") -> None:
         """Count everything that another one has counted."""
-        self.counts = list(map(add, self.counts, other.counts))
+        self.counts = list(map(operator.add, self.counts, other.counts))
         self.total += other.total
         self.count += other.count
         for value in (other.minimum, other.maximum):
