@@ -6,6 +6,7 @@ among their arguments, which is for tests only.
 """
 
 import asyncio
+import subprocess
 from base64 import b64encode
 from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
@@ -14,7 +15,7 @@ from random import Random
 
 import pytest
 from peers.likeness import likeness
-from programs import Program, free_port, wait_until
+from programs import Program, free_port, run, wait_until
 
 from labkit.codec import Opus
 from labkit.core.delaypolicy import Fixed
@@ -25,6 +26,7 @@ from labkit.endpoints.receiver import Heard, Receiver
 from labkit.endpoints.sender import Sender
 from labkit.endpoints.srtp import Srtp, new_key
 from labkit.endpoints.voice import Voice
+from labkit.lab.call import Call
 from labkit.lab.sources import speech
 from labkit.live.udp import open_udp
 from labkit.live.wav import WavWriter
@@ -224,3 +226,31 @@ async def we_hear_gstreamer(said: Path, suite: Suite, heard: Path) -> None:
 
 
 # Who looks on ---------------------------------------------------------------------------------
+
+
+def test_tshark_reads_the_header_and_nobody_reads_the_sound(need, tmp_path):
+    """The same call with and without SRTP: same headers, and no four bytes of sound in common."""
+    need("tshark")
+    clip = Clip(speech().samples[: 2 * 48_000])
+    seen, sound, whole = {}, {}, {}
+    for transport in ("rtp", "srtp"):
+        capture = tmp_path / f"{transport}.pcapng"
+        result = Call(clip, transport=transport, seed=3).simulate(capture=True)
+        result.save_pcapng(capture)
+        whole[transport] = capture.read_bytes()
+        rows = run(
+            "tshark", "-r", capture, "-d", "udp.port==5004,rtp", "-Y", "rtp && udp.srcport == 5004",
+            "-T", "fields", "-e", "rtp.ssrc", "-e", "rtp.seq", "-e", "rtp.timestamp",
+            "-e", "rtp.p_type", "-e", "rtp.payload", stderr=subprocess.DEVNULL,
+        ).lines  # fmt: skip
+        split = [row.rsplit("\t", 1) for row in rows]
+        seen[transport] = [head for head, _ in split]
+        sound[transport] = [bytes.fromhex(payload) for _, payload in split]
+    assert len(seen["rtp"]) >= 100
+    assert seen["srtp"] == seen["rtp"]
+    for plain, sealed in zip(sound["rtp"], sound["srtp"], strict=True):
+        assert len(sealed) == len(plain) + 10
+        assert plain in whole["rtp"]
+        pieces = {plain[at : at + 4] for at in range(1, len(plain) - 3)}
+        assert not any(sealed[at : at + 4] in pieces for at in range(len(sealed) - 3))
+        assert plain not in whole["srtp"]
