@@ -31,6 +31,7 @@ from labkit.endpoints.srtp import Srtp, new_key
 from labkit.endpoints.voice import Voice
 from labkit.lab.layered import STREAMS, layered
 from labkit.lab.notes import Notes
+from labkit.lab.quic import QUIC, quic_session
 from labkit.lab.result import Result
 from labkit.lab.sources import converted, speech
 from labkit.resources import load_profile
@@ -43,7 +44,7 @@ from labkit.words.units import seconds
 
 ALICE, BOB = ("10.0.0.1", 5004), ("10.0.0.2", 5006)
 """Addresses in virtual time: who speaks and who listens."""
-TRANSPORTS = ("rtp", "srtp", "udp", *STREAMS)
+TRANSPORTS = ("rtp", "srtp", "udp", *STREAMS, *QUIC)
 
 
 @dataclass
@@ -139,6 +140,8 @@ class Call:
         description = sdp.describe(format_, host=ALICE[0], port=ALICE[1])
         if self.transport in STREAMS:
             return layered(StreamSession(role, description), self.transport)
+        if self.transport in QUIC:
+            return quic_session(role, description, self.transport, peer)
         if self.transport == "udp":
             return DatagramSession(role, description, peer=peer)
         session = RtpSession(

@@ -29,11 +29,9 @@ from labkit.codec import Opus
 from labkit.core.session import Received, Role
 from labkit.core.source import Clip
 from labkit.core.streamsession import StreamSession
-from labkit.endpoints.quic import QuicSession
-from labkit.endpoints.quicmedia import Carriage
 from labkit.endpoints.sender import Sender
 from labkit.endpoints.voice import Voice
-from labkit.lab.credentials import quic_credentials
+from labkit.lab.quic import quic_session
 from labkit.lab.sources import speech
 from labkit.resources import load_profile
 from labkit.sim.world import World
@@ -60,10 +58,10 @@ class Way(Enum):
     DATAGRAMS = "QUIC datagrams"
 
 
-CARRIAGES: Final = {
-    Way.STREAM: Carriage.STREAM,
-    Way.STREAMS: Carriage.STREAMS,
-    Way.DATAGRAMS: Carriage.DATAGRAMS,
+TRANSPORTS: Final = {
+    Way.STREAM: "quic-stream",
+    Way.STREAMS: "quic-streams",
+    Way.DATAGRAMS: "quic",
 }
 
 
@@ -140,10 +138,10 @@ def delays_of(voice: Voice, arrived: Mapping[int, int]) -> Delays:
 def _ends(way: Way) -> tuple[Any, Any]:
     if way is Way.TCP:
         return StreamSession(Role.SENDER), StreamSession(Role.RECEIVER)
-    server, client = quic_credentials()
+    transport = TRANSPORTS[way]
     return (
-        QuicSession(Role.SENDER, credentials=server, carriage=CARRIAGES[way]),
-        QuicSession(Role.RECEIVER, credentials=client, peer=ALICE),
+        quic_session(Role.SENDER, "", transport, None),
+        quic_session(Role.RECEIVER, "", transport, ALICE),
     )
 
 
