@@ -23,13 +23,13 @@ This module knows no session, no wire and no socket; a listener is whoever has a
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from random import Random
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from labkit.codec.face import Codec
 from labkit.core.congestion import Feedback, QueueReader, ReportReader
 from labkit.core.figures import ClientFigures
 from labkit.core.packetizer import bytes_per_tick
-from labkit.core.ratecontrol import Ladder, RateController, adaptive
+from labkit.core.ratecontrol import START, Ladder, RateController, adaptive
 from labkit.core.session import Report, Stats
 from labkit.endpoints.voice import Source, Voice
 from labkit.words.errors import BadInput
@@ -80,9 +80,9 @@ class Rendition:
 class _Listener:
     """What one listener gets, and why."""
 
-    def __init__(self, controller: RateController, bitrates: Sequence[int]) -> None:
+    def __init__(self, controller: RateController, ladder: Ladder) -> None:
         self.controller = controller
-        self.ladder = Ladder(bitrates)
+        self.ladder = ladder
         self.reports = ReportReader()
         self.queue = QueueReader()
         self.gets: int | None = None
@@ -94,20 +94,16 @@ class _Listener:
         self.ladder.choose(self.controller.bitrate, now)
 
 
-class Frame(NamedTuple):
-    """One frame in all renditions that were encoded, by their bits a second."""
-
-    packets: dict[int, Packet]
-    warm: frozenset[int]
-
-
 class Simulcast(Voice):
     """A voice in several renditions; it stands where a `Voice` stands.
 
-    `tick` and `push_audio` return the best rendition that was encoded; `said_to` is what one
-    listener gets of the same frames. `renditions` are codecs that differ in nothing but the
-    bitrate, by bits a second. `make_controller` is called for each listener: a student's own is
-    welcome. A source is read once, a frame is packed once.
+    `renditions` are codecs that differ in nothing but the bitrate, by bits a second. Each listener
+    is welcomed, and begins with the best that is not above `start`; what it reports decides what it
+    gets then, and who never reports keeps what it has. `make_controller` is called for each: a
+    student's own is welcome.
+
+    `tick` and `push_audio` return one packet a frame, in the best rendition that was encoded;
+    `version` gives the same packet in another one.
     """
 
     def __init__(
@@ -115,6 +111,7 @@ class Simulcast(Voice):
         renditions: Mapping[int, Codec],
         source: Source | None = None,
         *,
+        start: int = START,
         make_controller: Callable[[], RateController] = adaptive,
         rng: Random | None = None,
         trace: Trace | None = None,
@@ -123,35 +120,25 @@ class Simulcast(Voice):
         self.bitrates = tuple(sorted(renditions))
         super().__init__(renditions[self.bitrates[-1]], source, rng=rng, trace=trace)
         self.renditions = {bitrate: Rendition(renditions[bitrate]) for bitrate in self.bitrates}
+        self._start = start
         self._make_controller = make_controller
         self._listeners: dict[Address, _Listener] = {}
-        self._frames: list[Frame] = []
-        self._number = 0
+        self._versions: dict[int, dict[int, Packet]] = {}  # by sequence number and bitrate
+        self._encoded: frozenset[int] = frozenset()
+        self._warm: frozenset[int] = frozenset()
+        self._number = 0  # of the next frame
 
     # Listeners --------------------------------------------------------------------------------
 
-    def said_to(self, address: Address) -> list[Packet]:
-        """What a listener gets of the frames that `tick` or `push_audio` has just made.
+    def welcome(self, address: Address) -> None:
+        """Somebody listens from now on. Twice does no harm."""
+        if address not in self._listeners:
+            ladder = Ladder(self.bitrates, self._start)
+            self._listeners[address] = _Listener(self._make_controller(), ladder)
 
-        Who is new begins in the middle, or with what is there. The packets are the same objects
-        for all listeners of a rendition: whoever packs them need not do it twice.
-        """
-        listener = self._listeners.get(address)
-        if listener is None:
-            listener = self._listeners[address] = _Listener(self._make_controller(), self.bitrates)
-        return [frame.packets[self._choose(listener, frame)] for frame in self._frames]
-
-    def _choose(self, listener: _Listener, frame: Frame) -> int:
-        """The rendition that a listener wants, or for a moment still the one that it had."""
-        wants, gets = listener.ladder.bitrate, listener.gets
-        if gets != wants:
-            fits = frame.packets if gets is None else frame.warm
-            if wants in fits:
-                listener.gets = gets = wants
-            elif gets not in frame.packets:
-                listener.gets = gets = min(frame.packets)
-        assert gets is not None
-        return gets
+    def forget(self, address: Address) -> None:
+        """This listener is gone."""
+        self._listeners.pop(address, None)
 
     def hear(self, address: Address, feedback: Feedback, now: int) -> None:
         """Something is known about the path to a listener."""
@@ -171,30 +158,49 @@ class Simulcast(Voice):
         if listener is not None:
             listener.hear(listener.queue.read(figures, now), now)
 
-    def forget(self, address: Address) -> None:
-        """This listener is gone."""
-        self._listeners.pop(address, None)
-
-    def bitrate_of(self, address: Address) -> int | None:
-        """The rendition that a listener gets, in bits a second; None before its first packet."""
-        listener = self._listeners.get(address)
-        return None if listener is None else listener.gets
-
     def allowed(self, address: Address) -> int | None:
         """The bits a second that its controller would allow."""
         listener = self._listeners.get(address)
         return None if listener is None else listener.controller.bitrate
 
+    # What each of them gets -------------------------------------------------------------------
+
+    def rendition_of(self, address: Address) -> int | None:
+        """The rendition that a listener gets, in bits a second; None before its first packet."""
+        listener = self._listeners.get(address)
+        return None if listener is None else listener.gets
+
+    def moved(self) -> list[Address]:
+        """Who gets another rendition from the frames on that were just made: ask after each `tick`.
+
+        Who is new is moved at once; who listens already, when the encoder is warm.
+        """
+        moved = []
+        for address, listener in self._listeners.items():
+            wants, gets = listener.ladder.bitrate, listener.gets
+            if wants != gets and wants in (self._warm if gets else self._encoded):
+                listener.gets = wants
+                moved.append(address)
+        return moved
+
+    def version(self, packet: Packet, bitrate: int | None) -> Packet:
+        """A packet of the last `tick` in a rendition: the same object, whoever asks.
+
+        `packet` itself where there is no such rendition of it.
+        """
+        versions = self._versions.get(packet.seq)
+        return packet if versions is None or bitrate is None else versions.get(bitrate, packet)
+
     # Sound ------------------------------------------------------------------------------------
 
     def tick(self, now: int) -> list[Packet]:
-        """As of a voice: every frame that is complete by now, in its best rendition."""
-        self._frames = []
+        """As of a voice: every frame that is complete by now."""
+        self._begin()
         return super().tick(now)
 
     def push_audio(self, samples: Samples, now: int) -> list[Packet]:
-        """As of a voice: captured samples, in the best rendition."""
-        self._frames = []
+        """As of a voice: captured samples, the last of them captured now."""
+        self._begin()
         return super().push_audio(samples, now)
 
     @property
@@ -202,25 +208,30 @@ class Simulcast(Voice):
         """False: each rendition keeps its bitrate; it is the listeners who change."""
         return False
 
+    def _begin(self) -> None:
+        self._versions = {}
+        self._encoded = self._warm = frozenset()
+
     def _make(self, samples: Samples) -> list[Packet]:
         """Encode what somebody gets or will get next, and pack it once."""
-        payloads = {
-            bitrate: self.renditions[bitrate].encode(samples, self._number)
-            for bitrate in self._wanted()
-        }
+        wanted = self._wanted()
+        payloads = {b: self.renditions[b].encode(samples, self._number) for b in wanted}
         self._number += 1
-        best = max(payloads)
-        packets = self._packetizer.packetize(payloads[best], self._timestamp)
+        if not self._versions:  # of several frames at once, the first decides who may move
+            self._encoded = wanted
+            self._warm = frozenset(b for b in wanted if self.renditions[b].warm)
+        packets = self._packetizer.packetize(payloads[max(wanted)], self._timestamp)
         for packet in packets:  # it is one, see `check`
-            versions = {b: packet._replace(payload=payload) for b, payload in payloads.items()}
-            warm = frozenset(b for b in versions if self.renditions[b].warm)
-            self._frames.append(Frame(versions, warm))
+            self._versions[packet.seq] = {
+                bitrate: packet._replace(payload=payload) for bitrate, payload in payloads.items()
+            }
         return packets
 
-    def _wanted(self) -> set[int]:
-        wanted = {listener.ladder.bitrate for listener in self._listeners.values()}
-        wanted |= {listener.gets for listener in self._listeners.values() if listener.gets}
-        return wanted or {Ladder(self.bitrates).bitrate}
+    def _wanted(self) -> frozenset[int]:
+        listeners = self._listeners.values()
+        wanted = {listener.ladder.bitrate for listener in listeners}
+        wanted |= {listener.gets for listener in listeners if listener.gets is not None}
+        return frozenset(wanted or {Ladder(self.bitrates, self._start).bitrate})
 
 
 def check(renditions: Mapping[int, Codec]) -> None:
@@ -229,12 +240,12 @@ def check(renditions: Mapping[int, Codec]) -> None:
     if not codecs:
         raise BadInput("a simulcast without renditions", "one or more, such as 64, 32, 16")
     best = codecs[0]
-    shape = (best.sample_rate, best.channels, best.frame_samples)
-    if any((c.sample_rate, c.channels, c.frame_samples) != shape for c in codecs):
-        raise BadInput("renditions with frames of different length", "one codec, several bitrates")
-    if any(bytes_per_tick(codec.format) is not None for codec in codecs):
-        raise BadInput(f"{best.format.encoding} may take several packets a frame", "opus")
-    if any(getattr(codec, "dtx", False) for codec in codecs):
-        raise BadInput(
-            "DTX in a simulcast: each encoder would be silent at another moment", "dtx=False"
-        )
+    shape = (best.sample_rate, best.channels, best.frame_samples, best.format.payload_type)
+    for codec in codecs:
+        this = (codec.sample_rate, codec.channels, codec.frame_samples, codec.format.payload_type)
+        if this != shape:
+            raise BadInput("renditions of different form", "one codec at several bitrates")
+        if bytes_per_tick(codec.format) is not None:
+            raise BadInput(f"{codec.format.encoding} may take several packets a frame", "opus")
+        if getattr(codec, "dtx", False):
+            raise BadInput("DTX in a simulcast: each encoder is silent when it likes", "no DTX")
