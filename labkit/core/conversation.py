@@ -20,7 +20,7 @@ This module knows no header: `DatagramSession` and `RtpSession` fill in the word
 from collections.abc import Sequence
 from enum import Enum
 
-from labkit.core.fanout import Tally
+from labkit.core.fanout import Header, Tally
 from labkit.core.session import DEFAULT_LIMITS, Closed, Joined, Limits, Refused, Role
 from labkit.words.errors import LocalProtocolError, WireError
 from labkit.words.machine import Address, Datagram, Event
@@ -99,6 +99,11 @@ class Conversation:
         """Count in `tally` from now on, with all who send the same bytes; nothing is forgotten."""
         self._before = (self._sent - tally.packets, self._sent_octets - tally.octets)
         self.tally = tally
+
+    @property
+    def header(self) -> Header | None:
+        """Sessions with the same header send the same bytes (`labkit.core.fanout`)."""
+        return None
 
     # Time and what comes out ------------------------------------------------------------------
 

@@ -67,7 +67,7 @@ class DatagramSession(Conversation):
 
     @property
     def header(self) -> OwnHeader:
-        """Sessions with the same header send the same bytes: see `labkit.core.fanout`."""
+        """The same for all."""
         return OWN_HEADER
 
     def send(self, packet: Packet, now: int) -> None:

@@ -87,27 +87,24 @@ class Audience:
     def __init__(self, header: Header) -> None:
         self.header = header
         self.tally = Tally()
-        self._members: dict[Address, Sharer] = {}
+        self.members: dict[Address, Sharer] = {}
         self._destinations: tuple[Address, ...] | None = ()
-
-    def __len__(self) -> int:
-        return len(self._members)
 
     def join(self, name: Address, session: Sharer) -> None:
         """From now on `session` gets what is said."""
         session.share(self.tally)
-        self._members[name] = session
+        self.members[name] = session
         self._destinations = None
 
     def leave(self, name: Address) -> None:
         """Its session is on its own again."""
-        self._members.pop(name).share(self.tally.copy())
+        self.members.pop(name).share(self.tally.copy())
         self._destinations = None
 
     def say(self, packet: Packet, now: int) -> Copies:
         """One packet for everybody."""
         if self._destinations is None:
             # The same tuple until somebody comes or goes, so that a driver can prepare for it.
-            self._destinations = tuple(session.peer for session in self._members.values())
+            self._destinations = tuple(session.peer for session in self.members.values())
         self.tally.count(packet, now)
         return Copies(self.header.pack(packet), self._destinations)

@@ -116,10 +116,7 @@ class RtpSession(Conversation):
 
     @property
     def header(self) -> RtpHeader | None:
-        """Sessions with the same header send the same bytes: see `labkit.core.fanout`.
-
-        None while the SSRC is still to be that of the first packet.
-        """
+        """Named by the SSRC; None while that is still to be the first packet's."""
         return None if self._adopts else RtpHeader(self.ssrc)
 
     def spoken(self, timestamp: int) -> int | None:

@@ -1,25 +1,43 @@
 """One voice and everybody who listens to it.
 
-Each frame is encoded and packed once; every listener has a session of its own. Over datagrams a
-server is one machine: who a datagram comes from tells whose session it belongs to. Over streams
-each listener's `Sender` is driven by its own connection, and the server only speaks to all:
-`admit`, `dismiss`, `speak`, `speaks`, `close`.
+Each frame is encoded once. Listeners who get the same bytes are an `Audience` and get them from one
+packing (`labkit.core.fanout`); all others have the packet sent through their own session. Over
+datagrams a server is one machine: who a datagram comes from tells whose session it belongs to.
+Over streams each listener's `Client` is driven by its own connection, and the server only speaks to
+all: `admit`, `receive_event`, `dismiss`, `speak`, `speaks`, `close`.
+
+Who may come is bounded twice. There are `max_clients` seats, for those who have asked for the
+stream. Whoever is still on the way, in a handshake or silent, stands at the door and takes no seat;
+`max_waiting` of them have room there, and when one more comes the oldest goes. So connections that
+are opened and left cost little memory, and keep no listener out.
+
+The work for one event is that of the clients it is about: of all others it is known when they want
+to be woken (`Alarms`).
 
 This module knows neither the wire nor the codec.
 """
 
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
-from labkit.core.session import Closed, Joined
-from labkit.endpoints.sender import LINGER, Sender
+from labkit.core.alarms import Alarms
+from labkit.core.fanout import Audience, Header
+from labkit.core.figures import ServerFigures
+from labkit.core.meters import RateMeter
+from labkit.core.session import Closed, Joined, Refused, Report
+from labkit.endpoints.client import Client, Reason, reason_of
+from labkit.endpoints.sender import LINGER
 from labkit.endpoints.voice import Voice
 from labkit.words.format import Samples
-from labkit.words.machine import Address, Datagram, Event, earliest
+from labkit.words.machine import Address, Copies, Datagram, Event, earliest
 from labkit.words.packet import Packet
 
 MAX_CLIENTS = 64
 """Listeners at a time, unless somebody says otherwise: an open port must not cost memory."""
+MAX_WAITING = 64
+"""Connections that have not asked for the stream yet. A flood of a thousand a second leaves each
+64 ms for its handshake; the longest that any may take is `Limits.answer`."""
 
 
 class Server:
@@ -31,32 +49,61 @@ class Server:
         make_session: Callable[[Address], Any],
         *,
         max_clients: int = MAX_CLIENTS,
+        max_waiting: int = MAX_WAITING,
     ) -> None:
         self.voice = voice
-        self.clients: dict[Address, Sender] = {}
-        self.refused_clients = 0
-        """Who came when everybody was already here."""
+        self.max_clients = max_clients
+        self.max_waiting = max_waiting
+        self.clients: dict[Address, Client] = {}
+        """All of them, those at the door too."""
+        self.refused: Counter[str] = Counter()
+        """How often, by `Reason`."""
+        self.hang_up: Callable[[Address], None] = lambda address: None
+        """Called with a client that had to go; whoever drives connections sets it."""
         self.closing = False
         self._make_session = make_session
-        self._max_clients = max_clients
+        self._waiting: dict[Address, None] = {}  # at the door, the oldest first
+        self._audiences: dict[Header, Audience] = {}
+        self._alone: dict[Address, Client] = {}
         self._closes: int | None = None
+        self._rate = RateMeter()
+        self._copies: list[Copies] = []
         self._events: list[Event] = []
         self._last_words: list[Datagram] = []
+        self._alarms: Alarms[Address] = Alarms()
+        self._touched: dict[Address, None] = {}  # may have something to send
+        self._unsettled: dict[Address, None] = {}  # may have another deadline
 
     # Listeners --------------------------------------------------------------------------------
 
-    def admit(self, address: Address) -> Sender | None:
-        """The sender's end for a new listener; None when there is no room."""
-        if len(self.clients) >= self._max_clients or self.closing:
-            self.refused_clients += 1
+    @property
+    def refused_clients(self) -> int:
+        """Who came when everybody was already here, or nobody is let in any more."""
+        return self.refused[Reason.FULL] + self.refused[Reason.CLOSING]
+
+    def admit(self, address: Address) -> Client | None:
+        """The sender's end for a new listener, first at the door; None when there is no room."""
+        if self.closing or self._full:
+            self.refused[Reason.CLOSING if self.closing else Reason.FULL] += 1
             return None
-        sender = Sender(self._make_session(address), None)
-        self.clients[address] = sender
-        return sender
+        if len(self._waiting) >= self.max_waiting:
+            self._send_away(next(iter(self._waiting)), Reason.NEVER_ASKED)
+        client = self.clients[address] = self._alone[address] = Client(self._make_session(address))
+        if not client.session.ready:
+            self._waiting[address] = None
+        self._touch(address)
+        return client
 
     def dismiss(self, address: Address) -> None:
         """Forget a listener."""
-        self.clients.pop(address, None)
+        client = self.clients.pop(address, None)
+        if client is None:
+            return
+        self._leave_audience(address, client)
+        del self._alone[address]
+        for place in (self._waiting, self._touched, self._unsettled):
+            place.pop(address, None)
+        self._alarms.set(address, None)
 
     def listening(self) -> int:
         """How many listeners have joined."""
@@ -66,6 +113,23 @@ class Server:
     def closed(self) -> bool:
         """It was closed, and every listener knows or was given up."""
         return self.closing and all(c.session.closed for c in self.clients.values())
+
+    @property
+    def _full(self) -> bool:
+        return len(self.clients) - len(self._waiting) >= self.max_clients
+
+    def _seat(self, address: Address, now: int) -> None:
+        """It has asked for the stream. Others may have taken the last seat since it came."""
+        if address in self._waiting and self._full:
+            self._send_away(address, Reason.FULL)
+            return
+        self._waiting.pop(address, None)
+        self.start(now)
+
+    def _send_away(self, address: Address, reason: Reason) -> None:
+        self.refused[reason] += 1
+        self.dismiss(address)
+        self.hang_up(address)
 
     # Sound ------------------------------------------------------------------------------------
 
@@ -93,14 +157,20 @@ class Server:
         return earliest(self.voice.deadline(), self._closes)
 
     def _speak(self, packets: list[Packet], now: int) -> None:
-        for sender in self.clients.values():
-            sender.send(packets, now)
+        for packet in packets:
+            self._rate.add(len(packet.payload), now)
+            self._copies += [each.say(packet, now) for each in self._audiences.values()]
+        for address, client in self._alone.items():
+            if client.session.ready:
+                client.send(packets, now)
+                self._touch(address)
 
     def close(self, now: int) -> None:
         """End every session in order."""
         self.closing = True
-        for sender in self.clients.values():
-            sender.close(now)
+        for address, client in list(self.clients.items()):
+            client.close(now)
+            self._settle(address)
 
     # The machine ------------------------------------------------------------------------------
 
@@ -111,48 +181,123 @@ class Server:
         noise costs no memory.
         """
         known = source in self.clients
-        sender = self.clients[source] if known else self.admit(source)
-        if sender is not None:
-            sender.receive_datagram(data, source, now)
-            if not known and not sender.joined:
-                self._let_go(source)
-            self._collect(now)
+        client = self.clients[source] if known else self.admit(source)
+        if client is None:
+            return
+        client.receive_datagram(data, source, now)
+        if not (known or client.keeps_its_place):
+            self.refused[Reason.STRANGE] += 1
+            self._let_go(source)
+        self.settle(source, now)
+
+    def settle(self, address: Address, now: int) -> None:
+        """After somebody else has fed a client: take what happened, and note what it wants."""
+        client = self.clients.get(address)
+        if client is None:
+            return
+        for event in client.events():
+            self._events.append(event)
+            self.receive_event(address, event, now)
+            if isinstance(event, Closed) and not self.closing:
+                self._let_go(address)
+        if address in self.clients:
+            self._settle(address)
+
+    def settle_all(self, now: int) -> None:
+        """As `settle`, for who does not know which client was fed."""
+        for address in list(self.clients):
+            self.settle(address, now)
+
+    _collect = settle_all
+
+    def receive_event(self, address: Address, event: Event, now: int) -> None:
+        """Something happened to a client. Whoever drives its connection passes it on."""
+        client = self.clients.get(address)
+        if client is None:
+            return
+        match event:
+            case Joined():
+                self._seat(address, now)
+            case Report(ours=False):
+                client.report = event
+            case Refused(error=error):
+                self.refused[reason_of(error)] += 1
 
     def tick(self, now: int) -> None:
         """Speak, and let every session do what is due."""
         self.speak(now)
-        for sender in self.clients.values():
-            sender.tick(now)
-        self._collect(now)
+        for address in list(self._unsettled):
+            self.settle(address, now)
+        self.deadline()
+        for address in self._alarms.pop(now):
+            self.clients[address].tick(now)
+            self.settle(address, now)
 
     def deadline(self) -> int | None:
         """The first deadline of the voice and of every session."""
-        clients = (c.deadline() for c in self.clients.values())
-        return earliest(self.speaks(), *clients)
+        for address in self._unsettled:
+            self._alarms.set(address, self.clients[address].deadline())
+        self._unsettled.clear()
+        return earliest(self.speaks(), self._alarms.first())
+
+    def copies(self) -> list[Copies]:
+        """What all of an audience get."""
+        copies, self._copies = self._copies, []
+        return copies
 
     def transmits(self) -> list[Datagram]:
-        """What every session wants sent."""
-        words, self._last_words = self._last_words, []
-        return words + [d for sender in self.clients.values() for d in sender.transmits()]
+        """What every session wants sent, and the copies that were not taken."""
+        out = [Datagram(data, to) for data, everybody in self.copies() for to in everybody]
+        out += self._last_words
+        self._last_words = []
+        touched, self._touched = self._touched, {}
+        for address in touched:
+            out += self.clients[address].transmits()
+        return out
 
     def events(self) -> list[Event]:
         """What happened to any listener."""
         events, self._events = self._events, []
         return events
 
-    def _collect(self, now: int) -> None:
-        gone: list[Address] = []
-        for address, sender in self.clients.items():
-            for event in sender.events():
-                if isinstance(event, Joined):
-                    self.start(now)
-                elif isinstance(event, Closed) and not self.closing:
-                    gone.append(address)
-                self._events.append(event)
-        for address in gone:
-            self._let_go(address)
+    def _touch(self, address: Address) -> None:
+        self._touched[address] = self._unsettled[address] = None
+
+    def _settle(self, address: Address) -> None:
+        """A client has changed: it may send, have another deadline, or another audience."""
+        self._touch(address)
+        client = self.clients[address]
+        header, audience = client.header, client.audience
+        if header == (None if audience is None else audience.header):
+            return
+        self._leave_audience(address, client)
+        if header is not None:
+            client.audience = self._audiences.setdefault(header, Audience(header))
+            client.audience.join(address, client.session)
+            del self._alone[address]
+
+    def _leave_audience(self, address: Address, client: Client) -> None:
+        if client.audience is not None:
+            client.audience.leave(address)
+            if not client.audience.members:
+                del self._audiences[client.audience.header]
+            client.audience = None
+            self._alone[address] = client
 
     def _let_go(self, address: Address) -> None:
         """Forget a listener; its last words are still sent."""
         self._last_words += self.clients[address].transmits()
         self.dismiss(address)
+
+    # Figures ----------------------------------------------------------------------------------
+
+    def figures(self, now: int) -> ServerFigures:
+        """What is known of everybody."""
+        return ServerFigures(
+            listening=self.listening(),
+            max_clients=self.max_clients,
+            bitrate=round(self._rate.rate(now)),
+            refused_clients=self.refused_clients,
+            refused=dict(self.refused),
+            clients=tuple(each.figures(name, now) for name, each in self.clients.items()),
+        )

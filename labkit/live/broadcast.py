@@ -29,7 +29,6 @@ class TcpBroadcast:
 
     def __init__(self, server: Server, on_event: Callable[[Event], None], nodelay: bool) -> None:
         self.server = server
-        self.connections: list[TcpConnection] = []
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         """Done when it is closed; raises what the voice, a session or `on_event` raised."""
         self._on_event = on_event
@@ -37,6 +36,13 @@ class TcpBroadcast:
         self._listener: asyncio.Server | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._count = 0
+        self._by_name: dict[Any, TcpConnection] = {}  # as the server knows them
+        server.hang_up = self._hang_up
+
+    @property
+    def connections(self) -> list[TcpConnection]:
+        """Everybody's, the oldest first."""
+        return list(self._by_name.values())
 
     @property
     def address(self) -> tuple[str, int]:
@@ -51,13 +57,9 @@ class TcpBroadcast:
 
     def turn(self) -> None:
         """After every call that changes the server: let each connection send, arm the timer."""
-        for connection in list(self.connections):
+        for connection in self.connections:
             connection.turn()
-        if self._timer is not None:
-            self._timer.cancel()
-        deadline = self.server.speaks()
-        if deadline is not None and not self.done.done():
-            self._timer = asyncio.get_running_loop().call_at(deadline / NS_PER_S, self._speak)
+        self._arm()
 
     async def close(self) -> None:
         """Stop listening, end every session in order, and cut off who does not take its end."""
@@ -72,7 +74,7 @@ class TcpBroadcast:
         ends = [connection.done for connection in self.connections]
         if ends:
             await asyncio.wait(ends, timeout=LINGER_S)
-        for connection in list(self.connections):
+        for connection in self.connections:
             connection.abort()
 
     def _speak(self) -> None:
@@ -81,6 +83,16 @@ class TcpBroadcast:
             self.turn()
         except Exception as error:  # noqa: BLE001 - whoever awaits `done` decides
             self._fail(error)
+
+    def _arm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        deadline = self.server.speaks()
+        if deadline is not None and not self.done.done():
+            self._timer = asyncio.get_running_loop().call_at(deadline / NS_PER_S, self._speak)
+
+    def _hang_up(self, name: Any) -> None:
+        self._by_name[name].abort()
 
     def _fail(self, error: BaseException) -> None:
         if not self.done.done():
@@ -94,16 +106,16 @@ class TcpBroadcast:
             return _Refusal()
 
         def report(event: Event) -> None:
+            self.server.receive_event(name, event, now())
             if isinstance(event, Joined):
-                self.server.start(now())
-                asyncio.get_running_loop().call_soon(self.turn)
+                self._arm()  # the voice may have begun
             self._on_event(event)
 
         connection = TcpConnection(sender, report, nodelay=self._nodelay)
-        self.connections.append(connection)
+        self._by_name[name] = connection
 
         def forget(done: asyncio.Future[None]) -> None:
-            self.connections.remove(connection)
+            del self._by_name[name]
             self.server.dismiss(name)
             if (error := done.exception()) is not None:
                 self._fail(error)

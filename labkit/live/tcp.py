@@ -16,10 +16,11 @@ from typing import Any
 
 from labkit.core.reconnect import Backoff
 from labkit.live.clock import now
+from labkit.live.driver import Driver
 from labkit.live.sockopts import no_delay
 from labkit.words.errors import BadInput
 from labkit.words.machine import Event, StreamMachine
-from labkit.words.units import NS_PER_S, to_seconds
+from labkit.words.units import to_seconds
 
 WRITE_BUFFER = 16 * 1024
 """Bytes waiting in asyncio above which the machine is told that the wire is full."""
@@ -29,8 +30,10 @@ LINGER_S = 2.0
 """Seconds that what is buffered has to leave after the end; a peer that never reads is cut off."""
 
 
-class TcpConnection(asyncio.Protocol):
+class TcpConnection(Driver, asyncio.Protocol):
     """Drives one machine on one connection. Made by `connect_tcp` and `serve_tcp`."""
+
+    machine: StreamMachine
 
     def __init__(
         self,
@@ -39,21 +42,13 @@ class TcpConnection(asyncio.Protocol):
         *,
         nodelay: bool = True,
     ) -> None:
-        self.machine = machine
-        self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        """Done when the connection has ended; raises what the machine or `on_event` raised."""
-        self._on_event = on_event
+        super().__init__(machine, on_event)
         self._nodelay = nodelay
         self._transport: asyncio.Transport | None = None
-        self._timer: asyncio.TimerHandle | None = None
-        self._armed: int | None = None
-        self._stopped = False
 
     def close(self) -> None:
         """Drive no more, and end the connection after what is buffered. Close the machine first."""
-        self._stopped = True
-        if self._timer is not None:
-            self._timer.cancel()
+        super().close()
         self._end()
 
     def abort(self) -> None:
@@ -72,43 +67,16 @@ class TcpConnection(asyncio.Protocol):
 
         A machine outlives its connection: what a receiver has buffered is still to be played.
         """
-        if self._transport is None or self._stopped:
-            return
-        for data in self.machine.transmits():  # 2. drain what it wants sent
+        if self._transport is not None:
+            super().turn()
+
+    def _send(self) -> None:
+        assert self._transport is not None
+        for data in self.machine.transmits():
             if not self._transport.is_closing():
                 self._transport.write(data)
-        for event in self.machine.events():  # 3. drain what happened
-            self._on_event(event)
         if getattr(self.machine, "wants_close", False):
             self._end()
-        deadline = None if self._stopped else self.machine.deadline()  # 4. ask when, arm one timer
-        if deadline != self._armed:
-            self._arm(deadline)
-
-    def _arm(self, deadline: int | None) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        self._armed = deadline
-        if deadline is not None:
-            loop = asyncio.get_running_loop()
-            self._timer = loop.call_at(deadline / NS_PER_S, self._wake)  # 5. wait
-
-    def _wake(self) -> None:
-        self._armed = None
-        self._drive(self.machine.tick, now())  # 1. feed
-
-    def _drive(self, feed: Callable[..., None], *arguments: Any) -> None:
-        """Feed the machine and take the other steps; what is raised meanwhile is the end."""
-        if self._stopped:
-            return
-        try:
-            feed(*arguments)
-            self.turn()
-        except Exception as error:  # noqa: BLE001 - whoever awaits `done` decides
-            if not self.done.done():
-                self.done.set_exception(error)
-            self.close()
 
     # asyncio.Protocol -------------------------------------------------------------------------
 

@@ -1,11 +1,9 @@
 """A datagram machine on a real UDP socket.
 
-The adapter does five things and nothing else: feed, send, report, ask for the deadline, wait. The
-numbers in the comments are those of `labkit.words.machine`. What the bytes mean, when to answer
-and what to give up on is the machine's affair.
-
-An event loop would log what a machine raises and go on without it. Here it ends the endpoint:
-await `done`, and it is raised where somebody waits.
+The driver does five things and nothing else: feed, send, report, ask for the deadline, wait
+(`labkit.live.driver`). Sending is the kernel's affair and takes no time: what it does not take is
+counted in `unsent` and gone, so a full socket delays nobody. What a machine says to many leaves in
+one system call where there is one for it (`labkit.live.batch`).
 """
 
 import asyncio
@@ -13,39 +11,49 @@ import socket
 from collections.abc import Callable
 from typing import Any
 
+from labkit.live.batch import Batch
 from labkit.live.clock import now
+from labkit.live.driver import Driver
+from labkit.live.sockopts import receive_buffer, send_buffer
 from labkit.words.errors import BadInput
-from labkit.words.machine import DatagramMachine, Event
-from labkit.words.units import NS_PER_S
+from labkit.words.machine import DatagramMachine, Event, SpreadingMachine
 
 RECEIVE_BUFFER = 1 << 20
 """Bytes the kernel may hold for us; the default loses half of a burst of 500 datagrams."""
+SEND_BUFFER = 1 << 20
+"""Bytes the kernel may hold of ours: one packet to a thousand listeners. Linux cuts it to
+`net.core.wmem_max`."""
 
 
-class UdpEndpoint(asyncio.DatagramProtocol):
+class UdpEndpoint(Driver, asyncio.DatagramProtocol):
     """Drives one machine on one socket. Made by `open_udp`."""
 
-    def __init__(self, machine: DatagramMachine, on_event: Callable[[Event], None]) -> None:
-        self.machine = machine
-        self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        """Done when the socket is closed; raises what the machine or `on_event` raised."""
-        self._on_event = on_event
+    machine: DatagramMachine
+
+    def __init__(
+        self, machine: DatagramMachine, on_event: Callable[[Event], None], sock: socket.socket
+    ) -> None:
+        super().__init__(machine, on_event)
+        self.sock = sock
+        self._batch = Batch(sock)
+        self._copies: Any = machine.copies if isinstance(machine, SpreadingMachine) else tuple
         self._transport: asyncio.DatagramTransport | None = None
-        self._timer: asyncio.TimerHandle | None = None
-        self._armed: int | None = None
         self._others: list[asyncio.DatagramTransport] = []
 
     @property
     def address(self) -> tuple[str, int]:
         """Where the socket is bound."""
-        assert self._transport is not None
-        host, port = self._transport.get_extra_info("sockname")[:2]
+        host, port = self.sock.getsockname()[:2]
         return host, port
+
+    @property
+    def unsent(self) -> int:
+        """Datagrams that the kernel did not take: its buffer was full, or there was no way."""
+        return self._batch.unsent
 
     def close(self) -> None:
         """Close the socket. Close the machine first, so that it can say goodbye."""
-        if self._timer is not None:
-            self._timer.cancel()
+        super().close()
         for transport in (self._transport, *self._others):
             if transport is not None:
                 transport.close()
@@ -60,42 +68,11 @@ class UdpEndpoint(asyncio.DatagramProtocol):
         )
         self._others.append(transport)
 
-    def turn(self) -> None:
-        """After every call that changes the machine: steps 2 to 5."""
-        assert self._transport is not None
-        if self._transport.is_closing():
-            return
-        send: Any = self._transport.sendto
-        for data, destination in self.machine.transmits():  # 2. drain what it wants sent
-            send(data, destination)
-        for event in self.machine.events():  # 3. drain what happened
-            self._on_event(event)
-        deadline = self.machine.deadline()  # 4. ask when, arm one timer
-        if deadline != self._armed:
-            self._arm(deadline)
-
-    def _arm(self, deadline: int | None) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        self._armed = deadline
-        if deadline is not None and not self.done.done():
-            loop = asyncio.get_running_loop()
-            self._timer = loop.call_at(deadline / NS_PER_S, self._wake)  # 5. wait
-
-    def _wake(self) -> None:
-        self._armed = None
-        self._drive(self.machine.tick, now())  # 1. feed
-
-    def _drive(self, feed: Callable[..., None], *arguments: Any) -> None:
-        """Feed the machine and take the other steps; what is raised meanwhile is the end."""
-        try:
-            feed(*arguments)
-            self.turn()
-        except Exception as error:  # noqa: BLE001 - whoever awaits `done` decides
-            if not self.done.done():
-                self.done.set_exception(error)
-            self.close()
+    def _send(self) -> None:
+        for data, destinations in self._copies():
+            self._batch.send_copies(data, destinations)
+        for data, destination in self.machine.transmits():
+            self._batch.send(data, destination)
 
     # asyncio.DatagramProtocol -----------------------------------------------------------------
 
@@ -128,7 +105,8 @@ def udp_socket(host: str, port: int) -> socket.socket:
     sock = socket.socket(family, socket.SOCK_DGRAM)
     try:
         sock.setblocking(False)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
+        receive_buffer(sock, RECEIVE_BUFFER)
+        send_buffer(sock, SEND_BUFFER)
         sock.bind((host, port))
     except OSError as error:
         sock.close()
@@ -150,6 +128,6 @@ async def open_udp(
     sock = udp_socket(host, port)
     loop = asyncio.get_running_loop()
     _, endpoint = await loop.create_datagram_endpoint(
-        lambda: UdpEndpoint(machine, on_event), sock=sock
+        lambda: UdpEndpoint(machine, on_event, sock), sock=sock
     )
     return endpoint
