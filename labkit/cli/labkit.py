@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from labkit.cli import captures, common, completion, net, replay, stun, top
+from labkit.cli import captures, certs, common, completion, net, replay, stun, token, top
 
 DEMO_EXAMPLES = """\
   labkit demo                           ten seconds of reading and hearing, in virtual time
@@ -42,6 +42,8 @@ def make_parser() -> argparse.ArgumentParser:
     sub.add_argument("--out", type=Path, default=Path("demo"), metavar="FOLDER", help="(demo)")
     net.add(commands)
     stun.add(commands)
+    certs.add(commands)
+    token.add(commands)
     replay.add(commands)
     captures.add(commands)
     top.add(commands)

@@ -110,7 +110,7 @@ class Authority:
             return cls(Identity(certificate, (folder / "ca-key.pem").read_bytes()))
         except (OSError, ValueError) as error:
             raise BadInput(
-                f"no authority in {folder}: {error}", f"labkit certs make {folder}"
+                f"no authority in {folder}: {error}", f"labkit certs make --folder {folder}"
             ) from error
 
     def server(
@@ -185,6 +185,56 @@ def fingerprint(pem: bytes) -> str:
     return hashlib.sha256(certificate.public_bytes(serialization.Encoding.DER)).hexdigest()
 
 
+@dataclass(frozen=True, slots=True)
+class Description:
+    """What a certificate says."""
+
+    subject: str
+    purpose: str
+    names: list[str]
+    begins: datetime
+    ends: datetime
+    fingerprint: str
+
+    @property
+    def good(self) -> bool:
+        """Whether it is valid now."""
+        return self.begins <= datetime.now(UTC) < self.ends
+
+
+def describe(pem: bytes) -> Description:
+    """Read a certificate in PEM. `ValueError` when it is none."""
+    certificate = x509.load_pem_x509_certificate(pem)
+    return Description(
+        certificate.subject.rfc4514_string(),
+        _purpose(certificate),
+        _names(certificate),
+        certificate.not_valid_before_utc,
+        certificate.not_valid_after_utc,
+        fingerprint(pem),
+    )
+
+
+def _purpose(certificate: x509.Certificate) -> str:
+    extensions = certificate.extensions
+    try:
+        if extensions.get_extension_for_class(x509.BasicConstraints).value.ca:
+            return "an authority"
+        purposes = extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+    except x509.ExtensionNotFound:
+        return "anything"
+    known = {purpose.value: purpose.name.lower() for purpose in Purpose}
+    return " and ".join(f"a {known.get(each, each.dotted_string)}" for each in purposes)
+
+
+def _names(certificate: x509.Certificate) -> list[str]:
+    try:
+        found = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
+    except x509.ExtensionNotFound:
+        return []
+    return [str(name.value) for name in found.value]
+
+
 # What TLS wants ----------------------------------------------------------------------------------
 
 
@@ -251,7 +301,7 @@ def _trust(context: ssl.SSLContext, authority: Path) -> None:
     except (OSError, ssl.SSLError) as error:
         raise BadInput(
             f"{authority} is no certificate of an authority: {_why(error)}",
-            "labkit certs make certs, then certs/ca.pem",
+            "labkit certs make, then certs/ca.pem",
         ) from error
 
 
@@ -261,7 +311,7 @@ def _show(context: ssl.SSLContext, certificate: Path, key: Path) -> None:
     except (OSError, ssl.SSLError) as error:
         raise BadInput(
             f"{certificate} and {key} are no certificate and its key: {_why(error)}",
-            "labkit certs make certs, then certs/server.pem and certs/server-key.pem",
+            "labkit certs make, then certs/server.pem and certs/server-key.pem",
         ) from error
 
 
