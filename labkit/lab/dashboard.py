@@ -10,7 +10,7 @@
 The numbers are `labkit.core.figures`, as at every exporter. Each update is one message with the
 value of one trait, which reaches the page from a task without a running cell; ipywidgets' Output
 does not. An update is made on the event loop on which the call runs, so what it reads is of one
-instant; it takes a millisecond or two. It may also be fed by hand: `update`.
+instant; it takes two to four milliseconds. It may also be fed by hand: `update`.
 
 This module draws nothing: `labkit.lab.dashboardview` does.
 """

@@ -26,7 +26,7 @@ MOST_CLIENTS: Final = 40
 STYLE: Final = """\
 <style>
 .labkit-dash {font: 13px/1.4 var(--jp-ui-font-family, sans-serif);
-  color: var(--jp-ui-font-color1, #333); display: flex; flex-wrap: wrap; gap: 8px; max-width: 780px}
+  color: var(--jp-ui-font-color1, #333); display: flex; flex-wrap: wrap; gap: 8px; max-width: 820px}
 .labkit-dash .tile {border: 1px solid var(--jp-border-color2, #ddd); border-radius: 4px;
   padding: 5px 9px 4px; width: 172px}
 .labkit-dash .tile b {float: right; font-variant-numeric: tabular-nums}
@@ -36,6 +36,7 @@ STYLE: Final = """\
 .labkit-dash td, .labkit-dash th {text-align: right; padding: 1px 9px; font-weight: normal}
 .labkit-dash th {color: var(--jp-ui-font-color2, #777)}
 .labkit-dash td:first-child, .labkit-dash th:first-child {text-align: left}
+.labkit-dash td:nth-child(2), .labkit-dash th:nth-child(2) {text-align: left}
 .labkit-dash .queue {display: inline-block; width: 90px; height: 9px; margin-right: 6px;
   background: var(--jp-border-color3, #eee)}
 .labkit-dash .queue i {display: block; height: 9px}
@@ -76,11 +77,12 @@ def receiver_page(history: Sequence[Moment]) -> str:
              top=seconds(0.1)),
         tile("mouth to ear", _ms(f.mouth_to_ear), _basis(f.mouth_to_ear_by), times,
              [Line(PLAYED, of(lambda f: f.mouth_to_ear))], top=seconds(0.2)),
-        tile("round trip", _ms(f.round_trip), "", times,
-             [Line(PLAYED, of(lambda f: f.round_trip))], top=seconds(0.05)),
         tile("bitrate", _rate(f.bitrate), f"{f.played} frames played", times,
              [Line(PLAYED, of(lambda f: f.bitrate))], top=40_000),
     ]  # fmt: skip
+    if f.round_trip is not None:  # who only listens over RTP never knows it
+        trips = [Line(PLAYED, of(lambda f: f.round_trip))]
+        tiles.append(tile("round trip", _ms(f.round_trip), "", times, trips, top=seconds(0.05)))
     return f'{STYLE}<div class="labkit-dash">{"".join(tiles)}</div>'
 
 
@@ -107,7 +109,7 @@ def server_page(history: Sequence[tuple[int, ServerFigures]]) -> str:
              [Line(PLAYED, [s.listening for _, s in history])], top=2),
         tile("bitrate", _rate(f.bitrate), "of one copy", times,
              [Line(PLAYED, [s.bitrate for _, s in history])], top=40_000),
-        tile("longest queue", f"{deepest[-1]} packets", "", times, [Line(LATE, deepest)], top=10),
+        tile("longest queue", str(deepest[-1]), "packets", times, [Line(LATE, deepest)], top=10),
         tile("turned away", str(f.refused_clients), refused, times,
              [Line(LOST, turned_away)], top=5),
     ]  # fmt: skip

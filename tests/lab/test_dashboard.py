@@ -47,7 +47,7 @@ def test_a_receiver_in_tiles():
     assert seen["loss"] == "10.0%"
     assert (seen["buffer"], seen["mouth to ear"]) == ("60 ms", "135 ms")
     assert seen["bitrate"] == "32.0 kbit/s"
-    assert seen["round trip"] == "-"
+    assert "round trip" not in seen  # and is not 0
     paths = [p.get("d") for p in parsed(dashboard).iterfind(".//path[@fill='none']")]
     assert any(path.count("L") == 4 for path in paths)  # five seconds, one line
 
