@@ -190,6 +190,7 @@ def measure(
     dscp: str = "EF",
     bulk_dscp: str = "0",
     control: str = "cubic",
+    line_rate: int = 0,
     start: Start | None = None,
     name: str = "",
 ) -> BesideBulk:
@@ -197,10 +198,11 @@ def measure(
 
     `bulk` is "pour" (one TCP connection, with the congestion control `control`), "flood" (UDP at
     1.2 times the line's rate) or "" (none). `start(host, command)` may be given to note down what
-    is started. Takes as long as the voice, and a second or two.
+    is started. `line_rate` is the line's, if another one is narrower than the lab's own. Takes as
+    long as the voice, and a second or two.
     """
     start = start or (lambda host, command: net[host].start(shlex.split(command)))
-    rate = net.profile.up.rate
+    rate = line_rate or net.profile.up.rate
     if not rate:
         raise BadInput("a line without a rate is never full", 'LabNetwork(bottleneck="2mbit")')
     bob, probe = net.bob.address, "python -m labkit.live.probe"

@@ -24,7 +24,7 @@ import sys
 from contextlib import suppress
 from typing import Any
 
-from labkit.words.dscp import Mark, read_tos
+from labkit.words.dscp import Mark, name_of, read_tos
 
 
 def no_delay(sock: socket.socket, on: bool = True) -> None:
@@ -115,6 +115,23 @@ def get_mark(sock: Any) -> Mark:
     except OSError:  # Windows, IPv6
         return Mark(0)
     return read_tos(max(tos, 0))  # -1: nobody has said anything yet
+
+
+def mark_transport(transport: Any, dscp: int) -> str:
+    """Let a transport of asyncio mark what it sends; a sentence if that is not what happens, or "".
+
+    Whoever asked for a mark should be told when the system took the call and did something else.
+    For a server, mark its `sockets` before anybody comes.
+    """
+    sock = transport.get_extra_info("socket")
+    try:
+        mark = set_mark(sock, dscp)
+    except OSError as error:
+        return f"packets are not marked {name_of(dscp)}: {error.strerror or error}"
+    if mark.dscp == dscp:
+        return ""
+    remedy = "New-NetQosPolicy marks them" if sys.platform == "win32" else "ask its administrator"
+    return f"packets are marked {mark}, not {name_of(dscp)}: this system decides ({remedy})"
 
 
 def queue_priority(sock: Any, priority: int | None = None) -> int | None:

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from labkit.live.marks import ask_for_marks, receive_marked
-from labkit.live.sockopts import get_mark, queue_priority, set_mark
+from labkit.live.sockopts import get_mark, mark_transport, queue_priority, set_mark
 from labkit.words.dscp import Dscp, Mark
 
 pytestmark = pytest.mark.live
@@ -107,11 +107,12 @@ def test_asyncio_s_sockets_can_be_marked():
             asyncio.DatagramProtocol, local_addr=("127.0.0.1", 0)
         )
         try:
-            return set_mark(transport.get_extra_info("socket"), Dscp.EF)
+            said = mark_transport(transport, Dscp.EF)
+            return said, get_mark(transport.get_extra_info("socket"))
         finally:
             transport.close()
 
-    assert asyncio.run(mark()) == Mark(Dscp.EF)
+    assert asyncio.run(mark()) == ("", Mark(Dscp.EF))
 
 
 def test_a_system_that_takes_the_call_and_does_nothing_is_found_out():
@@ -125,4 +126,20 @@ def test_a_system_that_takes_the_call_and_does_nothing_is_found_out():
         def getsockopt(self, level: int, option: int) -> int:
             return 0
 
+    class Transport:
+        def get_extra_info(self, name: str) -> Windows:
+            return Windows()
+
     assert set_mark(Windows(), Dscp.EF) != Mark(Dscp.EF)
+    assert "marked CS0, not EF" in mark_transport(Transport(), Dscp.EF)
+
+
+def test_a_socket_that_is_gone_is_said_in_words():
+    sock = bound(socket.AF_INET, socket.SOCK_DGRAM)
+    sock.close()
+
+    class Transport:
+        def get_extra_info(self, name: str) -> socket.socket:
+            return sock
+
+    assert "not marked EF: Bad file descriptor" in mark_transport(Transport(), Dscp.EF)
