@@ -15,14 +15,14 @@ from labkit.words.units import ms
 @pytest.fixture(scope="module")
 def result() -> HeadOfLine:
     """A shipped profile: 60 ms, 20 ms of jitter, 5 % loss."""
-    return head_of_line("voip-5", seed=1, repeat=2)
+    return head_of_line("voip-5", seed=1, repeat=1)
 
 
 def test_the_more_a_loss_holds_up_the_longer_the_tail(result):
     tails = {way: result.percentile(way, 99) for way in Way}
     assert tails[Way.TCP] > tails[Way.STREAMS] > tails[Way.DATAGRAMS]
     assert tails[Way.STREAM] > 1.1 * tails[Way.STREAMS]
-    assert tails[Way.TCP] > 2.5 * tails[Way.DATAGRAMS]
+    assert tails[Way.TCP] > 2 * tails[Way.DATAGRAMS]
 
 
 def test_how_many_are_late(result):
@@ -41,7 +41,7 @@ def test_who_loses(result):
 
 
 def test_the_same_seed_the_same_numbers(result):
-    clip = Clip(speech().samples[:240_000])
+    clip = Clip(speech().samples[:96_000])
     for way in (Way.STREAMS, Way.DATAGRAMS):
         first, again, other = (carry(way, result.link, clip, seed) for seed in (1, 1, 2))
         np.testing.assert_array_equal(first, again)

@@ -33,9 +33,9 @@ def test_datagrams_lose_what_streams_make_late():
 
 
 @pytest.mark.live
-@pytest.mark.parametrize("transport", QUIC)
+@pytest.mark.parametrize("transport", ["quic", "quic-streams"])
 def test_on_real_sockets(transport):
-    clip = Clip(speech().samples[:48_000])
+    clip = Clip(speech().samples[:24_000])
     result = asyncio.run(Call(clip, Blank(), transport=transport, link="lan").run())
     assert result.unheard < 0.1
-    assert len(result.timeline) == 50
+    assert len(result.timeline) == 25
