@@ -31,6 +31,11 @@ def speech_path() -> Path:
     return _PACKAGE / "data" / "speech.wav"
 
 
+def operations_folder() -> Path:
+    """Where the alert rules and the Grafana dashboard are."""
+    return _PACKAGE / "data" / "operations"
+
+
 def _find(folder: Path, name: str, suffix: str, kind: str) -> Path:
     given = Path(name)
     if given.suffix == suffix and given.is_file():

@@ -101,7 +101,7 @@ class TraceLog:
                     axes.axvline(event["t"], color=colour, lw=0.8, ls=":")
             axes.set_ylim(bottom=0)
             if 0 < len(axes.get_legend_handles_labels()[0]) <= 8:
-                axes.legend(loc="upper right", ncols=4)
+                axes.legend(loc="lower left", bbox_to_anchor=(0, 0.97), ncols=8)  # above
         rows[-1].set_xlabel("time (s)")
 
     def _rate(self, name: str) -> Column:
