@@ -82,13 +82,19 @@ class Sharer(Protocol):
 
 
 class Audience:
-    """Sessions that send the same bytes."""
+    """Sessions that send the same bytes: of one rendition, where there are several."""
 
-    def __init__(self, header: Header) -> None:
+    def __init__(self, header: Header, rendition: int | None = None) -> None:
         self.header = header
+        self.rendition = rendition
         self.tally = Tally()
         self.members: dict[Address, Sharer] = {}
         self._destinations: tuple[Address, ...] | None = ()
+
+    @property
+    def key(self) -> tuple[Header, int | None]:
+        """What makes the bytes equal."""
+        return self.header, self.rendition
 
     def join(self, name: Address, session: Sharer) -> None:
         """From now on `session` gets what is said."""

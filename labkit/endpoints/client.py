@@ -43,6 +43,8 @@ class Client(Sender):
         super().__init__(session, None)
         self.audience: Audience | None = None
         """Those who get the same bytes; None for who is sent to alone."""
+        self.rendition: int | None = None
+        """Of a simulcast, the bitrate that it gets; None when there is only one."""
         self.report: Report | None = None
         """The last one by the listener."""
 
@@ -76,6 +78,7 @@ class Client(Sender):
             queue_limit=queue.limit if queue is not None else 0,
             dropped=stats.dropped,
             lag=queue.oldest_age(now) if queue is not None else 0,
+            bitrate=self.rendition,
             loss=report.fraction_lost if report else None,
             jitter=report.jitter if report else None,
             round_trip=stats.round_trip,

@@ -11,6 +11,9 @@ stream. Whoever is still on the way, in a handshake or silent, stands at the doo
 `max_waiting` of them have room there, and when one more comes the oldest goes. So connections that
 are opened and left cost little memory, and keep no listener out.
 
+With a `Simulcast` for a voice, each listener gets the rendition that its path carries. Those who
+get the same one are an audience, and who moves to another goes over to the other audience.
+
 The work for one event is that of the clients it is about: of all others it is known when they want
 to be woken (`Alarms`).
 
@@ -25,9 +28,11 @@ from labkit.core.alarms import Alarms
 from labkit.core.fanout import Audience, Header
 from labkit.core.figures import ServerFigures
 from labkit.core.meters import RateMeter
+from labkit.core.ratecontrol import LOOK
 from labkit.core.session import Closed, Joined, Refused, Report
 from labkit.endpoints.client import Client, Reason, reason_of
 from labkit.endpoints.sender import LINGER
+from labkit.endpoints.simulcast import Simulcast
 from labkit.endpoints.voice import Voice
 from labkit.words.format import Samples
 from labkit.words.machine import Address, Copies, Datagram, Event, earliest
@@ -62,8 +67,11 @@ class Server:
         """Called with a client that had to go; whoever drives connections sets it."""
         self.closing = False
         self._make_session = make_session
+        self._simulcast = voice if isinstance(voice, Simulcast) else None
+        self._looked = 0
         self._waiting: dict[Address, None] = {}  # at the door, the oldest first
-        self._audiences: dict[Header, Audience] = {}
+        self._audiences: dict[tuple[Header, int | None], Audience] = {}
+        """By what makes their bytes equal: the header, and the rendition if there are several."""
         self._alone: dict[Address, Client] = {}
         self._closes: int | None = None
         self._rate = RateMeter()
@@ -104,6 +112,8 @@ class Server:
         for place in (self._waiting, self._touched, self._unsettled):
             place.pop(address, None)
         self._alarms.set(address, None)
+        if self._simulcast is not None:
+            self._simulcast.forget(address)
 
     def listening(self) -> int:
         """How many listeners have joined."""
@@ -124,6 +134,8 @@ class Server:
             self._send_away(address, Reason.FULL)
             return
         self._waiting.pop(address, None)
+        if self._simulcast is not None:
+            self._simulcast.welcome(address)
         self.start(now)
 
     def _send_away(self, address: Address, reason: Reason) -> None:
@@ -157,13 +169,30 @@ class Server:
         return earliest(self.voice.deadline(), self._closes)
 
     def _speak(self, packets: list[Packet], now: int) -> None:
+        if self._simulcast is not None:
+            self._adapt(self._simulcast, now)
         for packet in packets:
             self._rate.add(len(packet.payload), now)
-            self._copies += [each.say(packet, now) for each in self._audiences.values()]
+            for audience in self._audiences.values():
+                self._copies.append(audience.say(self._version(packet, audience.rendition), now))
         for address, client in self._alone.items():
             if client.session.ready:
-                client.send(packets, now)
+                client.send([self._version(p, client.rendition) for p in packets], now)
                 self._touch(address)
+
+    def _version(self, packet: Packet, rendition: int | None) -> Packet:
+        return packet if self._simulcast is None else self._simulcast.version(packet, rendition)
+
+    def _adapt(self, simulcast: Simulcast, now: int) -> None:
+        """Move whoever gets another rendition from now on, and look at the queues of streams."""
+        for address in simulcast.moved():
+            self.clients[address].rendition = simulcast.rendition_of(address)
+            self._settle(address)
+        if now >= self._looked + LOOK:
+            self._looked = now
+            for address, client in self._alone.items():
+                if hasattr(client.session, "queue"):
+                    simulcast.hear_queue(address, client.figures(address, now), now)
 
     def close(self, now: int) -> None:
         """End every session in order."""
@@ -220,6 +249,8 @@ class Server:
                 self._seat(address, now)
             case Report(ours=False):
                 client.report = event
+                if self._simulcast is not None:
+                    self._simulcast.hear_report(address, event, client.session.stats, now)
             case Refused(error=error):
                 self.refused[reason_of(error)] += 1
 
@@ -267,12 +298,15 @@ class Server:
         """A client has changed: it may send, have another deadline, or another audience."""
         self._touch(address)
         client = self.clients[address]
-        header, audience = client.header, client.audience
-        if header == (None if audience is None else audience.header):
+        header, rendition, audience = client.header, client.rendition, client.audience
+        if audience is None and header is None:
+            return
+        if audience is not None and audience.key == (header, rendition):
             return
         self._leave_audience(address, client)
         if header is not None:
-            client.audience = self._audiences.setdefault(header, Audience(header))
+            audience = Audience(header, rendition)
+            client.audience = self._audiences.setdefault(audience.key, audience)
             client.audience.join(address, client.session)
             del self._alone[address]
 
@@ -280,7 +314,7 @@ class Server:
         if client.audience is not None:
             client.audience.leave(address)
             if not client.audience.members:
-                del self._audiences[client.audience.header]
+                del self._audiences[client.audience.key]
             client.audience = None
             self._alone[address] = client
 
