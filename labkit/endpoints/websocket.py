@@ -9,7 +9,8 @@
        |<---------------- Close ---------------->|     section 7: after BYE
 
 The protocol is the Sans-I/O half of the library `websockets`; this module decides what it leaves
-open, and makes a layer of it:
+open, and makes a layer of it. Only media, whole binary messages from the server, go past the
+library, by `labkit.wire.wsframe`.
 
 - **Who may listen.** With a `gate` the server wants a token: in the header `Authorization` (RFC
   6750 section 2.1), or as an entry `bearer.<token>` of `Sec-WebSocket-Protocol`, since a page in a
@@ -52,6 +53,7 @@ from websockets.uri import WebSocketURI
 from labkit.core.session import Role, Stats
 from labkit.core.token import Gate, fits_header
 from labkit.endpoints.layer import Layer, Stage
+from labkit.wire import wsframe
 from labkit.wire.framing import HEADER, MAX_PAYLOAD
 from labkit.words.errors import AuthenticationError, BadInput, RemoteProtocolError
 
@@ -113,11 +115,14 @@ class WebSocket(Layer):
         self._token = token
         self._head: bytearray | None = bytearray()
         self._taken = 0
+        self._rest = bytearray()
+        self._needed = 0
+        self._serves = self.role is Role.SENDER
         self._pinged: int | None = None
         self._ping_due = 0
         self._round_trip: int | None = None
         self._protocol: ServerProtocol | ClientProtocol
-        if self.role is Role.SENDER:
+        if self._serves:
             allowed = None if gate is not None and not origins else [None, *map(Origin, origins)]
             self._protocol = ServerProtocol(
                 origins=allowed,
@@ -152,11 +157,14 @@ class WebSocket(Layer):
         if self.stage is Stage.OPENING:
             data = self._receive_head(data, now)
         if data and self.stage is not Stage.DONE:
-            self._receive_frames(data, now)
+            if self._serves:
+                self._receive_frames(data, now)
+            else:
+                self._receive_media(data, now)
 
     def receive_eof(self, now: int) -> None:
         """The peer will send no more: a refusal may be as long as that."""
-        if self.stage is Stage.OPENING and self.role is Role.RECEIVER and self._head is None:
+        if self.stage is Stage.OPENING and not self._serves and self._head is None:
             self._protocol.receive_eof()
             self._settle(now)
         super().receive_eof(now)
@@ -168,7 +176,7 @@ class WebSocket(Layer):
         """
         if self._head is not None:
             self._head += data
-            if self.role is Role.SENDER and self._head and not self._head[:1].isupper():
+            if self._serves and self._head and not self._head[:1].isupper():
                 hint = ", but TLS" if self._head[0] == _TLS_HANDSHAKE else ""
                 self._fail(RemoteProtocolError(f"the client speaks no HTTP{hint}"), now)
                 return b""
@@ -263,10 +271,40 @@ class WebSocket(Layer):
     # Messages ---------------------------------------------------------------------------------
 
     def _wrap(self, wanted: Sequence[bytes]) -> None:
-        send = self._protocol.send_binary
+        """A message of each. The server's need no mask, and are most of what is ever sent."""
+        if self._serves:
+            self._out += map(wsframe.pack, wanted)
+            return
         for data in wanted:
-            send(data)
+            self._protocol.send_binary(data)
         self._hand_over()
+
+    def _receive_media(self, data: bytes, now: int) -> None:
+        """At the client: whole binary messages go straight to the session, frames else elsewhere.
+
+        The library gets whole frames, so it is never in the middle of one.
+        """
+        if self._rest:
+            self._rest += data
+            if len(self._rest) < self._needed:
+                return
+            data = bytes(self._rest)
+            self._rest.clear()
+        protocol = self._protocol
+        offset, size = 0, len(data)
+        while offset < size and self.stage is not Stage.DONE:
+            start, end = wsframe.measure(data, offset)
+            fits = end - start <= MAX_MESSAGE
+            if end > size and fits:
+                self._rest += data[offset:]
+                self._needed = end - offset
+                return
+            plain = data[offset] == wsframe.BINARY and data[offset + 1] < wsframe.MASK
+            if plain and fits and protocol.current_size is None:
+                self.inner.receive_data(data[start:end], now)
+            else:
+                self._receive_frames(data[offset:end], now)
+            offset = end
 
     def _receive_frames(self, data: bytes, now: int) -> None:
         protocol = self._protocol
@@ -329,7 +367,7 @@ class WebSocket(Layer):
         assert close is not None
         why = f"the peer closed the WebSocket: {close.code} {_printable(close.reason)}".rstrip()
         self._end(now, why=why, clean=close.code in _IN_ORDER)
-        self._enter(Stage.DONE if self.role is Role.SENDER else Stage.LEAVING, now)
+        self._enter(Stage.DONE if self._serves else Stage.LEAVING, now)
 
     def _cut_off(self, now: int) -> None:
         self._end(now, why="cut off: the connection ended without a Close")

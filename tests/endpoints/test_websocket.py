@@ -544,6 +544,43 @@ def test_a_server_that_does_not_speak_ours():
     assert right.events()[0].error.reason == "origin"
 
 
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (masked(2, b"hello"), "incorrect masking"),
+        (bytes([0x82, 127]) + (MAX_MESSAGE + 1).to_bytes(8, "big"), "65548 bytes"),
+        (bytes([0x82, 127]) + (65548).to_bytes(8, "big") + bytes(65548), "65548 bytes"),
+        (bytes([0x02, 1, 0, 0x82, 1, 0]), "expected a continuation frame"),
+        (bytes([0xC2, 1, 0]), "reserved bits"),
+        (bytes([0x81, 2]) + b"hi", "a message of text"),
+    ],
+)
+def test_what_a_server_must_not_send(data, words):
+    _, right = open_pair()
+    right.events()
+    right.receive_data(data, 1)
+    refused, closed = right.events()
+    assert words in str(refused.error)
+    assert closed.why == str(refused.error)
+
+
+def test_fragments_and_pings_between_media_reach_the_session():
+    """What goes past the library and what goes through it keep their order."""
+    _, right = open_pair()
+    right.events()
+    whole = [pack(packet) for packet in PACKETS]
+    data = b"".join(
+        bytes([0x82, len(w)]) + w
+        if n % 3
+        else bytes([0x02, 5]) + w[:5] + bytes([0x89, 0, 0x80, len(w) - 5]) + w[5:]
+        for n, w in enumerate(whole)
+    )
+    for at in range(0, len(data), 11):
+        right.receive_data(data[at : at + 11], 1)
+    assert [event.packet for event in right.events()] == PACKETS
+    assert b"".join(right.transmits()).count(b"\x8a\x80") == 4
+
+
 def test_text_is_refused_by_what_wsproto_calls_it():
     other, left = Other(ConnectionType.CLIENT), server()
     other.say(left, Request("localhost", "/", subprotocols=[SUBPROTOCOL]))
