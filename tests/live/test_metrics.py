@@ -2,7 +2,9 @@
 
 import re
 from contextlib import suppress
+from random import Random
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,12 +14,23 @@ from prometheus_client.openmetrics.exposition import generate_latest as openmetr
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_open
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
+from labkit.codec import Blank
 from labkit.core.delays import MOUTH_TO_EAR, Buckets
 from labkit.core.figures import Basis, ClientFigures, ReceiverFigures, ServerFigures
+from labkit.core.rtpsession import RtpSession
+from labkit.core.session import Role
+from labkit.core.source import Clip
+from labkit.endpoints.receiver import Receiver
+from labkit.endpoints.receiverfigures import receiver_figures
+from labkit.endpoints.server import Server
+from labkit.endpoints.voice import Voice
 from labkit.live.metrics import MAX_REASONS, FiguresCollector
 from labkit.live.metricsreader import read_figures
+from labkit.sim.world import World
 from labkit.words.errors import BadInput
-from labkit.words.units import ms
+from labkit.words.linkspec import LinkSpec
+from labkit.words.profile import Profile
+from labkit.words.units import ms, seconds
 
 
 def distribution():
@@ -152,3 +165,38 @@ def test_a_page_of_another_kind_is_refused_in_words(text):
 def test_whatever_the_page_says_it_is_figures_or_bad_input(text):
     with suppress(BadInput):
         assert isinstance(read_figures(text), ReceiverFigures | ServerFigures)
+
+
+def test_a_real_server_and_its_listeners_agree():
+    """Over RTP in virtual time: three listen, one of them through a bad network."""
+    voice = Voice(Blank(), Clip(np.zeros((1000 * 960, 1), np.int16)), rng=Random(1))
+    server = Server(voice, lambda _: RtpSession(Role.SENDER, rng=Random(1)), max_clients=4)
+    world = World(seed=2)
+    world.add(server, ("10.0.0.1", 5004))
+    receivers = []
+    for n, loss in enumerate((0, 0, 0.2)):
+        session = RtpSession(Role.RECEIVER, peer=("10.0.0.1", 5004), rng=Random(n + 7))
+        receivers.append(Receiver(session, Blank()))
+        world.add(receivers[-1], ("10.0.0.2", 6000 + n))
+        profile = Profile("", "", "", LinkSpec(), LinkSpec(delay=ms(30), loss=loss))
+        world.connect(receivers[-1], server, profile)
+    world.run(until=seconds(15))
+    seen = samples(server.figures(world.now))
+    assert seen["labkit_server_listeners",] == 3
+    assert seen["labkit_server_max_listeners",] == 4
+    names = {key[1][1] for key in seen if key[0] == "labkit_client_sent_packets_total"}
+    assert names == {f"10.0.0.2:{6000 + n}" for n in range(3)}
+    loss = seen["labkit_client_loss_ratio", ("client", "10.0.0.2:6002")]
+    assert 0.1 < loss < 0.3
+    for n, receiver in enumerate(receivers):
+        heard = samples(receiver_figures(receiver, world.now))
+        sent = seen["labkit_client_sent_packets_total", ("client", f"10.0.0.2:{6000 + n}")]
+        # In flight are 30 ms; before the first that came, and after the last, loss is not seen.
+        assert heard["labkit_receiver_expected_packets_total",] == pytest.approx(sent, abs=8)
+        lost = heard["labkit_receiver_lost_packets",]
+        assert (lost > 50) == (n == 2)
+        assert (
+            heard["labkit_receiver_latest_mouth_to_ear_seconds", ("basis", "sender report")] > 0.05
+        )
+        trip = seen["labkit_client_round_trip_seconds", ("client", f"10.0.0.2:{6000 + n}")]
+        assert trip == pytest.approx(0.03, abs=0.001)
