@@ -34,7 +34,7 @@ HTB = (
 )
 PFIFO_FAST = (
     f"qdisc replace dev to-bob root handle 1: tbf rate {LINE} burst 1600 limit {QUEUE * 1500}",
-    "qdisc add dev to-bob parent 1: handle 10: pfifo_fast",
+    "qdisc add dev to-bob parent 1: handle 10: pfifo_fast",  # takes the device's own limit
 )
 
 
@@ -47,6 +47,7 @@ def ours(seconds: float, *, first: bool, police: str | int = 0, **words: Any) ->
 def kernel(seconds: float, commands: tuple[str, ...], name: str) -> BesideBulk:
     """The kernel's: a router whose device is the line; what we do behind it is the 10 ms."""
     with LabNetwork(narrow(), bottleneck="1gbit", router=True) as net:
+        net.router.run(["ip", "link", "set", "to-bob", "txqueuelen", str(QUEUE)], check=True)
         for command in commands:
             net.router.run(["tc", *command.split()], check=True)
         return measure(net, seconds, line_rate=RATE, name=name)

@@ -36,11 +36,10 @@ class Bottleneck:
 
     def push(self, packet: bytes, dscp: int, now: int) -> bool:
         """Take a packet; False: it is dropped. First fetch with `pop` what is done by now."""
-        if not self.scheduler.push(packet, dscp, now):
-            return False
+        taken = self.scheduler.push(packet, dscp, now)
         if self._on_line is None:
             self._begin(now)
-        return True
+        return taken
 
     def pop(self, now: int) -> tuple[int, bytes] | None:
         """The next packet that has left the line, and when it did; None: none has by now."""

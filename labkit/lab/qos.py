@@ -29,7 +29,6 @@ from labkit.endpoints.router import Flood, Router, Sink
 from labkit.lab.call import ALICE, BOB, Call
 from labkit.lab.notes import Notes
 from labkit.lab.result import Result
-from labkit.sim.tap import Tap
 from labkit.sim.world import World
 from labkit.words.dscp import Dscp, name_of
 from labkit.words.errors import BadInput
@@ -130,7 +129,6 @@ def simulate(
     bulk: float = FLOODING,
     bulk_dscp: int = 0,
     seed: int = 0,
-    capture: bool = False,
     name: str = "",
 ) -> BesideBulk:
     """A call beside a flood of `bulk` times the line's rate; the scheduler says who goes first.
@@ -140,8 +138,7 @@ def simulate(
     """
     call = call or Call(seed=seed)
     scheduler = scheduler if scheduler is not None else Fifo(QUEUE)
-    tap = Tap() if capture else None
-    world = World(seed, tap=tap)
+    world = World(seed)
     sender, receiver, sink = call.sender(), call.receiver(ALICE), Sink()
     line = Bottleneck(scheduler, LinkSpec(rate=rate))
     router = Router(line, (BOB[0], SINK[0]), {ALICE: dscp, FLOOD: bulk_dscp})
@@ -157,7 +154,7 @@ def simulate(
     notes = Notes()
     world.on_event(receiver, notes.take)
     world.run(until=seconds(call.seconds * 2 + 60), stop=lambda: notes.finished)
-    result = call.result(sender, receiver, notes, tap)
+    result = call.result(sender, receiver, notes)
     timeline = result.timeline
     came = timeline.arrived != NEVER
     return BesideBulk(
