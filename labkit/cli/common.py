@@ -167,6 +167,16 @@ def some(text: str) -> int:
     return value
 
 
+def dscp(text: str) -> int:
+    """A DSCP by name or number, as an argument type."""
+    from labkit.words.dscp import read_dscp
+
+    try:
+        return read_dscp(text)
+    except BadInput as error:
+        raise argparse.ArgumentTypeError(f"{error.what}; {error.remedy}") from error
+
+
 class StatusLine:
     """One line that is written over itself on a terminal, and now and then to a file or pipe."""
 

@@ -3,7 +3,7 @@
 import argparse
 from collections.abc import Sequence
 
-from labkit.cli import common
+from labkit.cli import common, transports, watching
 from labkit.words.errors import BadInput
 
 PLAY_EXAMPLES = """\
@@ -16,6 +16,8 @@ CONNECT_EXAMPLES = """\
   receiver connect --proto udp --addr 127.0.0.1:5000 --buffer-ms 60 --out heard.wav
   receiver connect --proto rtp --addr 127.0.0.1:5000 --adaptive
   receiver connect --proto rtp --sdp voice.sdp            whoever sends to the port in the SDP
+  receiver connect --proto wss --addr localhost:5000 --certs certs --token token.txt
+  receiver connect --proto quic --addr localhost:5000 --certs certs --metrics 9465
 """
 
 
@@ -43,7 +45,7 @@ def make_parser() -> argparse.ArgumentParser:
     sub = common.subcommand(
         commands, "connect", "connect to a streamer and play it", CONNECT_EXAMPLES, connect
     )
-    sub.add_argument("--proto", choices=["tcp", "udp", "rtp"], required=True)
+    sub.add_argument("--proto", choices=transports.PROTOS, required=True)
     sub.add_argument(
         "--addr", type=common.address, metavar="HOST:PORT", help="where the streamer is"
     )
@@ -60,11 +62,14 @@ def make_parser() -> argparse.ArgumentParser:
     sub.add_argument("--device", help="which speaker; `labkit doctor` lists them")
     sub.add_argument("--seconds", type=common.positive, help="leave after so long (until the end)")
     sub.add_argument(
-        "--retries", type=common.count, default=8, help="TCP: attempts to find it again (8)"
-    )
+        "--retries", type=common.count, default=8,
+        help="TCP, WebSocket: attempts to find it again (8)",
+    )  # fmt: skip
     sub.add_argument(
         "--report-every", type=common.positive, default=5, metavar="S", help="RTCP (5)"
     )
+    transports.add_client_options(sub)
+    watching.add_options(sub)
     return parser
 
 
@@ -86,6 +91,13 @@ def connect(options: argparse.Namespace) -> int:
         raise BadInput("where is the streamer?", "--addr HOST:PORT, or --proto rtp --sdp FILE")
     if options.sdp and options.proto != "rtp":
         raise BadInput("--sdp describes an RTP stream", "--proto rtp")
+    transports.check(
+        options,
+        token=transports.ADMITTING,
+        client=transports.SECURE,
+        server_name=transports.SECURE,
+        pin=("wss",),
+    )
     if options.no_sound and options.out is None:
         raise BadInput("without sound and without a file there is nothing to do", "--out heard.wav")
     return common.run_until_interrupt(lambda stop: run(options, stop))

@@ -3,29 +3,30 @@
 import argparse
 import asyncio
 import socket
-from contextlib import ExitStack
+from contextlib import AsyncExitStack
 from pathlib import Path
 from random import SystemRandom
 from typing import Any
 
 from labkit.cli import common
+from labkit.cli.transports import STREAMS, receiver_session, refused
+from labkit.cli.watching import Watch, watching
 from labkit.codec import codec_for, default_format
 from labkit.codec.face import Codec
-from labkit.core.datagramsession import DatagramSession
 from labkit.core.delaypolicy import Adaptive, Fixed
+from labkit.core.figures import ReceiverFigures
 from labkit.core.reconnect import Backoff
-from labkit.core.rtpsession import RtpSession
-from labkit.core.session import Closed, Joined, Refused, Report, Role
-from labkit.core.streamsession import StreamSession
+from labkit.core.session import Closed, Joined, Refused, Report
 from labkit.endpoints.receiver import Finished, Heard, Receiver
-from labkit.live.clock import now, wallclock_offset
+from labkit.endpoints.receiverfigures import receiver_figures
+from labkit.live.clock import now
 from labkit.live.relaying import resolve
 from labkit.live.soundcard import Playback
 from labkit.live.tcp import TcpConnection, connect_again, connect_tcp
 from labkit.live.udp import open_udp
 from labkit.live.wav import WavWriter
 from labkit.wire import sdp
-from labkit.words.errors import BadInput, WireError
+from labkit.words.errors import AuthenticationError, BadInput, WireError
 from labkit.words.machine import Event
 from labkit.words.packet import Packet
 from labkit.words.units import ms, seconds, to_ms, to_seconds
@@ -72,20 +73,27 @@ def sweep(options: argparse.Namespace) -> int:
 
 async def connect(options: argparse.Namespace, stop: asyncio.Event) -> int:
     """Receive until the end of the stream; 0, or 130 if it was stopped before it began."""
-    if options.addr and options.proto != "tcp":
+    if options.addr:
+        options.called = options.addr[0]  # a certificate has the name, not where it leads
+    if options.addr and options.proto not in STREAMS:
         options.addr = await resolve(options.addr, socket.SOCK_DGRAM)
-    with ExitStack() as stack:
+    async with AsyncExitStack() as stack:
         listener = _Listener(options, stack)
         stack.callback(listener.status.end)
+        listener.watch = await stack.enter_async_context(
+            watching(options, listener.figures, listener.status)
+        )
         if options.seconds:
             asyncio.get_running_loop().call_later(options.seconds, listener.done.set)
         if options.addr:
             host, port = options.addr
             listener.status.say(f"asking {host}:{port} for the stream")
-        follow = _follow_tcp if options.proto == "tcp" else _follow_udp
+        follow = _follow_tcp if options.proto in STREAMS else _follow_udp
         await follow(options, listener, stop)
         listener.status.say(listener.summary())
         if listener.receiver.buffer is None:
+            if listener.refusal is not None:
+                raise refused(options, listener.refusal)
             if stop.is_set():
                 return INTERRUPTED
             raise BadInput("nothing was received", _remedy(options))
@@ -104,12 +112,15 @@ def _remedy(options: argparse.Namespace) -> str:
 class _Listener:
     """The receiver, where its sound goes, and what is said about it."""
 
-    def __init__(self, options: argparse.Namespace, stack: ExitStack) -> None:
+    def __init__(self, options: argparse.Namespace, stack: AsyncExitStack) -> None:
         self.options = options
         self.status = common.StatusLine()
         self.done = asyncio.Event()
         self.closed: Closed | None = None
         self.joined = False
+        self.refusal: AuthenticationError | None = None
+        """Why the streamer does not want us, or we not it: to try again would not help."""
+        self.watch: Watch = None
         self.leaving = False
         """We say goodbye, and listen no more."""
         self.description = ""
@@ -126,18 +137,12 @@ class _Listener:
 
     def session(self) -> Any:
         """A fresh session with the streamer."""
-        options = self.options
-        if options.proto == "tcp":
-            return StreamSession(Role.RECEIVER)
-        if options.proto == "udp":
-            return DatagramSession(Role.RECEIVER, peer=options.addr)
-        return RtpSession(
-            Role.RECEIVER,
-            peer=options.addr,
-            rng=SystemRandom(),
-            rtcp_interval=seconds(options.report_every),
-            wallclock_offset=wallclock_offset(),
-        )
+        return receiver_session(self.options)
+
+    def figures(self, instant: int) -> ReceiverFigures:
+        """What is known at this instant."""
+        underruns = self.playback.ring.underruns if self.playback is not None else 0
+        return receiver_figures(self.receiver, instant, underruns=underruns)
 
     def _choose(self, description: str, packet: Packet) -> Codec:
         """The codec that the SDP names; without one, what our payload types stand for."""
@@ -175,12 +180,16 @@ class _Listener:
 
     def take(self, event: Event) -> None:
         """React to what the receiver tells."""
+        if self.watch is not None:
+            self.watch.take(event)
         match event:
             case Heard() if not self.leaving:
                 self.hear(event)
             case Joined():
                 self.joined = True
                 self.status.say("joined")
+            case Refused(error=AuthenticationError() as error):
+                self.refusal = error
             case Refused(error=error):
                 self.status.say(f"refused: {error}")
             case Report(ours=True) as r:
@@ -197,9 +206,9 @@ class _Listener:
 
     @property
     def searching(self) -> bool:
-        """Over TCP a stream that broke off is looked for again."""
+        """Over TCP a stream that broke off is looked for again, but not where we are refused."""
         broken = self.closed is not None and not self.closed.clean
-        return self.options.proto == "tcp" and broken
+        return self.options.proto in STREAMS and broken and self.refusal is None
 
     def leave(self) -> None:
         """Say goodbye. Whether anybody answers takes a while, and nothing is heard meanwhile."""

@@ -4,55 +4,54 @@ import argparse
 import asyncio
 import socket
 from collections.abc import Callable
+from contextlib import AsyncExitStack
 from pathlib import Path
 from random import SystemRandom
 from typing import Any
 
 from labkit.cli import common
-from labkit.core.datagramsession import DatagramSession
-from labkit.core.rtpsession import RtpSession
-from labkit.core.session import Closed, Joined, Refused, Report, Role
+from labkit.cli.transports import SECURE, STREAMS, ServerSide
+from labkit.cli.watching import Watch, watching
+from labkit.core.session import Closed, Joined, Refused, Report
 from labkit.core.source import Looped
-from labkit.core.streamsession import StreamSession
 from labkit.endpoints.server import Server
 from labkit.endpoints.voice import Voice
 from labkit.live.broadcast import TcpBroadcast, broadcast_tcp
-from labkit.live.clock import now, wallclock_offset
+from labkit.live.clock import now
 from labkit.live.relaying import resolve
+from labkit.live.sockopts import set_mark
 from labkit.live.udp import UdpEndpoint, open_udp
 from labkit.wire import sdp
 from labkit.words.machine import Address, Event
 from labkit.words.trace import Did
-from labkit.words.units import bitrate, seconds, to_ms
+from labkit.words.units import NS_PER_S, bitrate, seconds, to_ms
 
 STATUS_EVERY = 0.5
+MAX_REFUSALS = 5
+"""Refusals a second that are told one by one."""
 GOODBYE = 1.0
 """Seconds that our goodbyes may take to be confirmed; who listens in silence never does."""
 
 
 async def serve(options: argparse.Namespace, stop: asyncio.Event) -> int:
     """Serve until the source ends or `stop` is set; 0."""
-    codec = common.codec_from(options)
-    source: Any = None
-    if options.source != "mic":
-        source = common.source_from(options.source, codec.sample_rate, codec.channels)
-        source = Looped(source) if options.loop else source
     if options.to:
         options.to = await resolve(options.to, socket.SOCK_DGRAM)
-    voice = Voice(codec, source, rng=SystemRandom())
-    sessions = _Sessions(options, voice)
-    server = Server(voice, sessions.make, max_clients=options.max_clients)
-    with common.closing_status() as status:
+    voice = _voice(options)
+    side = ServerSide(options, voice)
+    machine, server = _server(options, voice, side)
+    async with AsyncExitStack() as stack:
+        status = stack.enter_context(common.closing_status())
+        watch = await stack.enter_async_context(watching(options, server.figures, status))
+        adapter = await _open(options, machine, _Reporter(status, watch).take)
         sent = _Sent(server)
-        on_event = _reporter(status)
-        adapter = await _open(options, server, on_event)
         host, port = adapter.address
-        status.say(f"serving {codec.format} over {options.proto} on {host}:{port}")
-        sessions.description = _describe(options, voice, host, port, status)
+        status.say(f"serving {voice.codec.format} over {options.proto} on {host}:{port}")
+        side.description = _describe(options, voice, host, port, status)
         if options.to:
             _push(options, server, adapter)
         microphone = (
-            asyncio.create_task(_feed(options, server, adapter)) if source is None else None
+            asyncio.create_task(_feed(options, server, adapter)) if voice.source is None else None
         )
         try:
             await _watch(server, adapter, microphone, stop, lambda: status.show(sent.status()))
@@ -62,6 +61,31 @@ async def serve(options: argparse.Namespace, stop: asyncio.Event) -> int:
             await _end(server, adapter)
         status.say("ended")
     return 0
+
+
+def _voice(options: argparse.Namespace) -> Voice:
+    """The codec and the source that were asked for, as a voice."""
+    codec = common.codec_from(options)
+    source: Any = None
+    if options.source != "mic":
+        source = common.source_from(options.source, codec.sample_rate, codec.channels)
+        source = Looped(source) if options.loop else source
+    return Voice(codec, source, rng=SystemRandom())
+
+
+def _server(options: argparse.Namespace, voice: Voice, side: ServerSide) -> tuple[Any, Server]:
+    """The machine on the socket, and the server in it: for most transports they are one."""
+
+    def server(make: Callable[[Address], Any]) -> Server:
+        return Server(voice, make, max_clients=options.max_clients)
+
+    if options.proto != "quic":
+        made = server(side.make)
+        return made, made
+    from labkit.endpoints.quicserver import QuicServer
+
+    quic = QuicServer(side.make, server)
+    return quic, quic.server
 
 
 async def _watch(
@@ -85,41 +109,19 @@ async def _watch(
         stopping.cancel()
 
 
-class _Sessions:
-    """Makes a session for each listener; `description` is known when the socket is bound."""
-
-    def __init__(self, options: argparse.Namespace, voice: Voice) -> None:
-        self.description = ""
-        self._options = options
-        self._voice = voice
-
-    def make(self, address: Address) -> Any:
-        """A session with the listener at `address`."""
-        options = self._options
-        if options.proto == "tcp":
-            return StreamSession(Role.SENDER, self.description)
-        if options.proto == "udp":
-            return DatagramSession(Role.SENDER, self.description)
-        return RtpSession(
-            Role.SENDER,
-            self.description,
-            peer=address if address == options.to else None,  # who did not ask is pushed to
-            ssrc=self._voice.ssrc,
-            clock_rate=self._voice.codec.format.clock_rate,
-            rng=SystemRandom(),
-            rtcp_interval=seconds(options.report_every),
-            wallclock_offset=wallclock_offset(),
-        )
-
-
 async def _open(
-    options: argparse.Namespace, server: Server, on_event: Any
+    options: argparse.Namespace, machine: Any, on_event: Any
 ) -> UdpEndpoint | TcpBroadcast:
-    if options.proto == "tcp":
-        return await broadcast_tcp(
-            server, host=options.host, port=options.port, nodelay=options.nodelay, on_event=on_event
-        )
-    return await open_udp(server, host=options.host, port=options.port, on_event=on_event)
+    adapter: UdpEndpoint | TcpBroadcast
+    where: dict[str, Any] = {"host": options.host, "port": options.port, "on_event": on_event}
+    if options.proto in STREAMS:
+        adapter = await broadcast_tcp(machine, nodelay=options.nodelay, **where)
+    else:
+        adapter = await open_udp(machine, **where)
+    if options.dscp is not None:
+        for sock in adapter.sockets:
+            set_mark(sock, options.dscp)
+    return adapter
 
 
 def _describe(
@@ -129,7 +131,15 @@ def _describe(
     if options.to:
         host, port = options.to
     else:
-        status.say(f"listen with: receiver connect --proto {options.proto} --addr {host}:{port}")
+        shown = "".join(
+            [
+                f" --certs {options.certs}" if options.proto in SECURE else "",
+                " --token FILE" if options.secret else "",
+            ]
+        )
+        status.say(
+            f"listen with: receiver connect --proto {options.proto} --addr {host}:{port}{shown}"
+        )
     text = sdp.describe(voice.codec.format, host=host, port=port)
     if options.sdp:
         Path(options.sdp).write_text(text, newline="")
@@ -185,20 +195,43 @@ class _Sent:
         return f"{self._server.listening()} listening   {rate:6.1f} kbit/s of sound"
 
 
-def _reporter(status: common.StatusLine) -> Any:
-    def report(event: Event) -> None:
+class _Reporter:
+    """Says what happens. Somebody who sends noise must not fill the terminal."""
+
+    def __init__(self, status: common.StatusLine, watch: Watch) -> None:
+        self._status = status
+        self._watch = watch
+        self._second = 0
+        self._refused = 0
+        """In that second."""
+        self._last = ""
+
+    def take(self, event: Event) -> None:
+        """One event of a listener, or of who wanted to be one."""
+        self._watch.take(event)
         match event:
             case Joined():
-                status.say("a receiver joined")
+                self._status.say("a receiver joined")
+            case Closed(why=why) if why == self._last:
+                pass  # of who was refused, that was said
             case Closed(clean=clean, why=why):
-                status.say(f"a receiver left: {why}{'' if clean else ' (not clean)'}")
+                self._status.say(f"a receiver left: {why}{'' if clean else ' (not clean)'}")
             case Refused(error=error):
-                status.say(f"refused: {error}")
+                self._refuse(str(error))
             case Report(ours=False) as r:
                 trip = "" if r.round_trip is None else f", round trip {to_ms(r.round_trip):.1f} ms"
-                status.say(
+                self._status.say(
                     f"RTCP from the receiver: lost {r.fraction_lost:.1%} lately, "
                     f"{r.cumulative_lost} in all, jitter {to_ms(r.jitter):.1f} ms{trip}"
                 )
 
-    return report
+    def _refuse(self, why: str) -> None:
+        second = now() // NS_PER_S
+        if second != self._second:
+            self._second, self._refused = second, 0
+        self._refused += 1
+        self._last = why
+        if self._refused < MAX_REFUSALS:
+            self._status.say(f"refused: {why}")
+        elif self._refused == MAX_REFUSALS:
+            self._status.say(f"refused: {why}, and more; the metrics count them")

@@ -5,7 +5,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
-from labkit.cli import common
+from labkit.cli import common, transports, watching
 from labkit.words.errors import BadInput
 from labkit.words.units import FRAME_MS, SAMPLE_RATE
 
@@ -18,6 +18,8 @@ SERVE_EXAMPLES = """\
   streamer serve --proto tcp --port 5000 --source speech
   streamer serve --proto udp --port 5000 --source tone --codec pcm
   streamer serve --proto rtp --port 5000 --source voice.wav --fec --bitrate 24000
+  streamer serve --proto wss --port 5000 --source speech --certs certs --secret secret.txt
+  streamer serve --proto quic --port 5000 --source speech --certs certs --metrics 9464
   streamer serve --proto rtp --port 5000 --to 127.0.0.1:6000 --sdp voice.sdp
       then: ffplay -protocol_whitelist file,udp,rtp voice.sdp
 """
@@ -42,7 +44,7 @@ def make_parser() -> argparse.ArgumentParser:
     sub = common.subcommand(
         commands, "serve", "serve a voice to whoever connects", SERVE_EXAMPLES, serve
     )
-    sub.add_argument("--proto", choices=["tcp", "udp", "rtp"], required=True)
+    sub.add_argument("--proto", choices=transports.PROTOS, required=True)
     sub.add_argument("--host", default="127.0.0.1", help="address to bind (127.0.0.1)")
     sub.add_argument("--port", type=common.port, default=5000, help="0 for any free one (5000)")
     sub.add_argument("--nodelay", action="store_true", help="TCP: switch Nagle's algorithm off")
@@ -54,10 +56,22 @@ def make_parser() -> argparse.ArgumentParser:
     sub.add_argument(
         "--sdp", type=common.output_path, metavar="FILE", help="RTP: write the SDP here"
     )
-    sub.add_argument("--max-clients", type=common.some, default=64, metavar="N")
     sub.add_argument(
         "--report-every", type=common.positive, default=5, metavar="S", help="RTCP (5)"
     )
+    sub.add_argument("--dscp", type=common.dscp, metavar="NAME", help="mark what is sent: EF")
+    group = sub.add_argument_group("many listeners")
+    group.add_argument("--max-clients", type=common.some, default=64, metavar="N", help="(64)")
+    group.add_argument(
+        "--queue", type=common.some, default=50, metavar="N",
+        help="frames that may wait for a slow listener (50)",
+    )  # fmt: skip
+    group.add_argument(
+        "--drop", choices=["oldest", "newest", "to-key-point"], default="oldest",
+        help="what goes when they are too many (oldest)",
+    )  # fmt: skip
+    transports.add_server_options(sub)
+    watching.add_options(sub)
     common.add_codec_options(sub)
     return parser
 
@@ -130,6 +144,11 @@ def serve(options: argparse.Namespace) -> int:
 
     if options.to and options.proto != "rtp":
         raise BadInput("--to is for RTP; over TCP and UDP the receiver comes to us", "--proto rtp")
-    if options.nodelay and options.proto != "tcp":
-        raise BadInput("--nodelay is an option of TCP", "--proto tcp")
+    transports.check(
+        options,
+        nodelay=transports.STREAMS,
+        secret=transports.ADMITTING,
+        pin=transports.SECURE,
+        origin=("ws", "wss"),
+    )
     return common.run_until_interrupt(lambda stop: run(options, stop))

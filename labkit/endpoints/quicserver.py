@@ -33,7 +33,8 @@ from aioquic.quic.packet import (
 )
 from aioquic.quic.retry import QuicRetryTokenHandler
 
-from labkit.core.session import Closed
+from labkit.core.session import Closed, Refused
+from labkit.endpoints.client import reason_of
 from labkit.endpoints.quic import QuicSession
 from labkit.endpoints.quicconnection import (
     CONNECTION_ID,
@@ -208,6 +209,7 @@ class QuicServer:
         session = member.session
         if session.peer is None or session.over:  # it was no first packet at all, or is over
             self.junk += session.strangers
+            self._take_events(member)
             self._forget(member)
             return
         if session.connection_ids is not member.ids:
@@ -237,13 +239,20 @@ class QuicServer:
     def _harvest(self) -> None:
         """Take what happened, and look after those whom the server has dismissed."""
         events = self.server.events()
-        for member in self._outside.values():
-            events += member.session.events()
         self._events += events
+        for member in self._outside.values():
+            self._take_events(member)
         if any(isinstance(event, Closed) for event in events):
             for name in [name for name in self._inside if name not in self.server.clients]:
                 member = self._outside[name] = self._inside.pop(name)
                 member.sender = None
+
+    def _take_events(self, member: _Member) -> None:
+        """What happened to somebody outside; a refusal counts like that of a listener."""
+        for event in member.session.events():
+            if isinstance(event, Refused):
+                self.server.refused[reason_of(event.error)] += 1
+            self._events.append(event)
 
     def _note(self, member: _Member) -> None:
         ids = member.session.connection_ids
@@ -269,7 +278,7 @@ class QuicServer:
         for member in list(self._outside.values()):
             member.session.tick(now)
             if member.session.over:
-                self._events += member.session.events()
+                self._take_events(member)
                 self._forget(member)
         self._harvest()
 
