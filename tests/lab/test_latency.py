@@ -144,3 +144,13 @@ def test_a_live_call_is_taken_apart_too(transport):
     assert (budget.mouth_to_ear - ms(6.5) + captured).tolist() == ready
     heard = budget.through(ms(30)).mouth_to_ear
     assert set(heard - budget.mouth_to_ear) == {ms(30)}
+
+
+def test_the_picture_says_the_parts_in_words():
+    result = Call(SILENCE, Opus(24_000), way(delay=ms(30)), policy=Fixed(ms(60))).simulate()
+    picture = result.budget.through(ms(45)).show()
+    assert picture.png().startswith(b"\x89PNG\r\n\x1a\n")
+    assert picture.alt == (
+        "framing 20.0, lookahead 6.5, network 30.0, jitter buffer 60.0, device 45.0: "
+        "161.5 ms from mouth to ear"
+    )
