@@ -56,6 +56,8 @@ class State(Enum):
     CLOSING = "closing"  # we are leaving; the wire is full
     CLOSED = "closed"
 
+    __hash__ = object.__hash__  # Enum's own is slow, and asked for with every packet
+
 
 class Cause(Enum):
     """What can happen."""
@@ -70,6 +72,8 @@ class Cause(Enum):
     SEND = "send MEDIA"
     CLOSE = "close"
     SENT_ALL = "sent all"
+
+    __hash__ = object.__hash__
 
 
 _ANY_TIME: Final = {
@@ -113,12 +117,8 @@ TRANSITIONS: Final[dict[Role, dict[State, dict[Cause, State]]]] = {
     },
 }
 
-_CAUSE_OF: Final = {
-    Kind.HELLO: Cause.HELLO,
-    Kind.DESCRIPTION: Cause.DESCRIPTION,
-    Kind.MEDIA: Cause.MEDIA,
-    Kind.BYE: Cause.BYE,
-}
+_CAUSE_OF: Final = tuple(Cause[kind.name] for kind in Kind)
+"""By the number of the kind."""
 
 
 _pack_once: Final = lru_cache(maxsize=8)(pack)

@@ -122,10 +122,13 @@ class FrameDecoder:
         """Take bytes, give the frames that are now complete. `Malformed` when broken."""
         if self.error is not None:
             raise self.error
-        self._buffer += data
         frames: list[tuple[Kind, Packet]] = []
         try:
-            self._take_frames(frames)
+            if self._buffer:
+                self._buffer += data
+                del self._buffer[: take_frames(self._buffer, frames)]
+            elif (taken := take_frames(data, frames)) < len(data):  # most often all is taken
+                self._buffer += data[taken:]
         except WireError as error:
             self.error = error
             self._buffer.clear()
@@ -143,15 +146,15 @@ class FrameDecoder:
             self._buffer.clear()
             raise self.error
 
-    def _take_frames(self, frames: list[tuple[Kind, Packet]]) -> None:
-        """Move complete frames out of the buffer; cut it once, so that no byte moves twice."""
-        buffer, start = self._buffer, 0
-        with memoryview(buffer) as view:
-            while len(buffer) - start >= HEADER.size:
-                kind, seq, timestamp, size = read_header(buffer, start)
-                payload = start + HEADER.size
-                if len(buffer) < payload + size:
-                    break
-                start = payload + size
-                frames.append((kind, Packet(seq, timestamp, bytes(view[payload:start]))))
-        del buffer[:start]
+
+def take_frames(data: bytes | bytearray, frames: list[tuple[Kind, Packet]]) -> int:
+    """Add the frames that `data` begins with to a list; how many bytes they have in all."""
+    start, size = 0, len(data)
+    while size - start >= HEADER.size:
+        kind, seq, timestamp, length = read_header(data, start)
+        payload = start + HEADER.size
+        if size < payload + length:
+            break
+        start = payload + length
+        frames.append((kind, Packet(seq, timestamp, bytes(data[payload:start]))))
+    return start

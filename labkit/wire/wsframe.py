@@ -29,8 +29,6 @@ MASK: Final = 0x80
 _SHORT: Final = struct.Struct("!BB")
 _MIDDLE: Final = struct.Struct("!BBH")
 _LONG: Final = struct.Struct("!BBQ")
-_U16: Final = struct.Struct("!H")
-_U64: Final = struct.Struct("!Q")
 
 
 def pack(payload: bytes) -> bytes:
@@ -56,9 +54,8 @@ def measure(data: bytes, offset: int = 0) -> tuple[int, int]:
     start = length_at + (4 if second & MASK else 0)
     if size < 126:
         return start, start + size
-    number = _U16 if size == 126 else _U64
-    start += number.size
+    length_end = length_at + (2 if size == 126 else 8)
+    start += length_end - length_at
     if len(data) < start:
         return start, start
-    (size,) = number.unpack_from(data, length_at)
-    return start, start + size
+    return start, start + int.from_bytes(data[length_at:length_end], "big")
