@@ -21,8 +21,8 @@ short and answer only datagrams of full size (section 14.1), and for the rest ai
 This module knows no voice; sessions are made by whom it was given.
 """
 
-import os
 from collections.abc import Callable
+from random import SystemRandom
 from typing import Any, Final, NamedTuple
 
 from aioquic.quic.packet import (
@@ -180,7 +180,7 @@ class QuicServer:
         return member
 
     def _ask_again(self, header: QuicHeader, source: Address, now: int) -> None:
-        ours = os.urandom(CONNECTION_ID)
+        ours = SystemRandom().randbytes(CONNECTION_ID)
         try:
             token = self._retry.create_token(
                 address=source,
