@@ -80,7 +80,12 @@ class Outgoing:
         return min(largest - OVERHEAD, self._connection.peer_takes_datagrams)
 
     def hand_over(self, now: int) -> bool:
-        """Give the connection the next frame if the last one has left. False: not now, or none."""
+        """Give the connection the next frame if the last one has left. False: not now, or none.
+
+        A stream that is too old is given up, which is also something to send.
+        """
+        if self._expire(now):
+            return True
         if not self._queue or self._connection.unsent:
             return False
         frame = self._queue.get()
@@ -98,16 +103,18 @@ class Outgoing:
                 self._connection.send_stream_data(stream, frame, end_stream=True)
         return True
 
-    def expire(self, now: int) -> None:
-        """Give up streams whose frame is too old, or that are too many."""
+    def _expire(self, now: int) -> bool:
+        """Give up streams whose frame is too old, or that are too many; whether there were any."""
+        before = self.abandoned
         while self._open:
             stream, since = self._open[0]
             if now < since + STALE and len(self._open) <= self._queue.limit:
-                return
+                break
             self._open.popleft()
             if self._connection.is_open(stream):
                 self._connection.reset_stream(stream, STALE_CODE)
                 self.abandoned += 1
+        return self.abandoned > before
 
     def _next_stream(self) -> int:
         return self._connection.get_next_available_stream_id(is_unidirectional=True)
