@@ -43,7 +43,8 @@ def test_in_virtual_time_every_part_is_what_it_must_be(transport):
 
 @pytest.mark.parametrize("link", ["voip-10", "wifi-busy"])
 def test_the_parts_add_up_on_a_bad_link_too(link):
-    result = Call(codec=Opus(24_000), link=link, seed=3).simulate()
+    clip = Clip(speech().samples[: 4 * 48_000])
+    result = Call(clip, Opus(24_000), link, seed=3).simulate()
     t = result.timeline
     played = t.played != NEVER
     assert 0 < played.sum() < len(t)
