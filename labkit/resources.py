@@ -26,6 +26,16 @@ def captures_folder() -> Path:
     return installed if installed.is_dir() else _CHECKOUT / "captures"
 
 
+def solution_path(week: int) -> Path:
+    """The solved notebook of a week's exercises."""
+    installed = _PACKAGE / "data" / "solutions"
+    folder = installed if installed.is_dir() else _CHECKOUT / "solutions"
+    found = sorted(folder.glob(f"week{week:02}_*.ipynb"))
+    if not found:
+        raise BadInput(f"there is no solved notebook of week {week}", "another week")
+    return found[0]
+
+
 def speech_path() -> Path:
     """The spoken sample: 48 kHz, 16 bit, one channel."""
     return _PACKAGE / "data" / "speech.wav"

@@ -32,11 +32,8 @@ from labkit.checks.subject import (
 MOST_STEPS: Final = 400
 """That are kept of one part."""
 
-UNWRITTEN: Final = (
-    "Nothing is written here yet: put your code where it says so, run the cell, then check."
-)
 GENERAL: Final = {
-    "unwritten": UNWRITTEN,
+    "unwritten": "Nothing is written here yet: put your code where it says so.",
     "error": "Read the line above: which value did it not expect?",
     "slow": "Is there a loop that never ends, or a wait? Code on the network's path never waits.",
     "unfit": "Return plain values: numbers, bytes, text, arrays, packets, or lists of them.",

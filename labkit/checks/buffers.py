@@ -95,15 +95,16 @@ class Run:
     def lengths(self, every: int) -> None:
         """The same, asking now and then how many packets wait."""
         bench = self._bench
-        made = bench.make(self._name, self._delay)
+        handle = bench.subject.new_handle()
+        bench.step(f"{self._name}(ms({to_ms(self._delay):g}))")
         events = list(self._events())
         waiting: set[int] = set()
-        calls: list[Ask] = []
+        calls = [Ask("make", self._name, (self._delay,), into=handle)]
         wanted: list[tuple[int, int, int]] = []
         places = iter(range(len(self._arrivals)))
         turns = 0
         for ask, _, turn in events:
-            calls.append(ask(made.number))
+            calls.append(ask(handle))
             if turn is None:
                 place = next(places)
                 if place not in self._late:
@@ -113,10 +114,10 @@ class Run:
                 waiting.discard(turn.wanted.seq)
             turns += 1
             if turns % every == 0 or turns == len(self._turns):
-                calls.append(Ask("call", "__len__", (), made.number))
+                calls.append(Ask("call", "__len__", (), handle))
                 wanted.append((len(calls) - 1, turns, len(waiting)))
-        bench.step(f"{len(self._arrivals)} packets, some of them late or twice")
         outcomes = bench.subject.ask(calls)
+        bench.step(f"{len(self._arrivals)} packets, some of them late or twice")
         bench.returned(outcomes[-1])
         for place, turn_number, count in wanted:
             found = bench.returned(outcomes[place])

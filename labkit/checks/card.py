@@ -15,6 +15,8 @@ from typing import Final
 from labkit.checks.report import PartReport, Report
 
 GREEN, RED, BLUE = "#009E73", "#D55E00", "#0072B2"
+UNWRITTEN: Final = "unwritten"
+"""The hint of a part for which there is no code: nothing else needs to be said."""
 LAST_STEPS: Final = 12
 """Of a part that failed; the rest is counted."""
 
@@ -46,6 +48,10 @@ def _lines(report: Report) -> Iterator[str]:
 def _finding_lines(report: Report, part: PartReport) -> Iterator[str]:
     finding = part.finding
     assert finding is not None
+    if finding.name == UNWRITTEN:
+        yield f"     {finding.hint}"
+        yield f"     {finding.where}"
+        return
     skipped, steps = _last_steps(part)
     if skipped:
         yield f"       … {skipped} steps"
@@ -90,9 +96,11 @@ _QUIET = "opacity:.7"
 def html(report: Report) -> str:
     """The whole report as a card."""
     colour = GREEN if report.passed else RED if not report.points else BLUE
-    body = "".join(_part(report, part) for part in report.parts)
+    first = next((part for part in report.parts if part.finding is not None), None)
+    body = "".join(_part(report, part, opened=part is first) for part in report.parts)
     if report.problem:
-        body = f'<div style="padding:.5em 1em .7em">{escape(report.problem)}</div>'
+        style = "padding:.5em 1em .7em;white-space:pre-line"
+        body = f'<div style="{style}">{_words(report.problem)}</div>'
     if report.printed:
         body += _folded("Your code printed", _pre(report.printed))
     return f'<div class="labkit-check" style="{_CARD}">{_head(report, colour)}{body}</div>'
@@ -115,7 +123,8 @@ def _head(report: Report, colour: str) -> str:
     )
 
 
-def _part(report: Report, part: PartReport) -> str:
+def _part(report: Report, part: PartReport, *, opened: bool) -> str:
+    """A line; below it what went wrong, open for the first one that did, else folded."""
     colour = GREEN if part.passed else BLUE if part.points else RED
     row = (
         '<div style="display:flex;gap:.6em;align-items:baseline">'
@@ -123,23 +132,26 @@ def _part(report: Report, part: PartReport) -> str:
         f'<span style="flex:1">{escape(part.title)}</span>'
         f'<span style="{_QUIET}">{_points(part.points, part.of)}</span></div>'
     )
-    more = _finding(report, part) if part.finding is not None else ""
+    more = ""
+    if part.finding is not None:
+        summary = f'<summary style="{_QUIET};margin-left:1.6em;font-size:12px">why</summary>'
+        inside = _finding(report, part)
+        more = f"<details{' open' if opened else ''}>{summary}{inside}</details>"
     return f'<div style="padding:.35em 1em">{row}{more}</div>'
 
 
 def _finding(report: Report, part: PartReport) -> str:
     finding = part.finding
     assert finding is not None
+    if finding.name == UNWRITTEN:
+        words = f"{_words(finding.hint)} {_code(finding.where)}"
+        return f'<div style="margin:.2em 0 .3em 1.6em">{words}</div>'
     skipped, steps = _last_steps(part)
     listed = "".join(f'<li value="{number}">{escape(step)}</li>' for number, step in steps)
     before = f'<div style="{_QUIET}">… {skipped} steps before</div>' if skipped else ""
-    told = (
-        f'<div style="{_MONO}">{before}<ol style="margin:.2em 0;padding-left:2.6em">{listed}</ol>'
-        "</div>"
-        if listed
-        else ""
-    )
-    rows = [("expected", f"{escape(finding.what)}: {_code(finding.wanted)}")]
+    items = f'<ol style="margin:.2em 0;padding-left:2.6em">{listed}</ol>'
+    told = f'<div style="{_MONO};margin-left:1.6em">{before}{items}</div>' if listed else ""
+    rows = [("expected", f"{_words(finding.what)}: {_code(finding.wanted)}")]
     rows.append(("found", _code(finding.found)))
     if finding.where:
         rows.append(("in", _code(finding.where)))
@@ -149,17 +161,23 @@ def _finding(report: Report, part: PartReport) -> str:
     )
     table = (
         '<div style="display:grid;grid-template-columns:max-content 1fr;gap:.15em .8em;'
-        f'margin:.3em 0 .3em 1.6em">{cells}</div>'
+        f'align-items:baseline;margin:.3em 0 .3em 1.6em">{cells}</div>'
     )
     hint = (
         '<div style="margin:.35em 0 .35em 1.6em;padding:.35em .8em;border-left:3px solid '
-        f'{BLUE};background:rgba(0,114,178,.10)">{escape(finding.hint)}</div>'
+        f'{BLUE};background:rgba(0,114,178,.10)">{_words(finding.hint)}</div>'
     )
     again = (
         f'<div style="margin-left:1.6em;{_QUIET};font-size:12px">again: '
         f"{_code(report.replay(part.name))}{_capture(report, part)}</div>"
     )
     return f"{told}{table}{hint}{_picture(part)}{again}"
+
+
+def _words(text: str) -> str:
+    """Prose, in which `code` may stand."""
+    parts = text.split("`")
+    return "".join(_code(part) if i % 2 else escape(part) for i, part in enumerate(parts))
 
 
 def _code(words: str) -> str:

@@ -45,10 +45,14 @@ def _turns(drawing: Mapping[str, Any]) -> Picture:
     ]
     with canvas(height=2.9) as (figure, rows):
         axes = rows[0]
+        last, raised = -1e9, False
         for now, seq, note in arrivals:
             x = to_ms(now)
+            raised = x - last < 1.1 * width and not raised
+            last = x
             axes.plot(x, 1.5, "^" if note else "o", color=LATE if note else PLAYED, ms=7)
-            axes.text(x, 1.6, f"{seq}\n{note}" if note else f"{seq}", ha="center", fontsize=8)
+            text = f"{seq} {note}" if note else f"{seq}"
+            axes.text(x, 1.78 if raised else 1.6, text, ha="center", fontsize=8, color=LINE)
         for row, turns in ((0.85, wanted), (0.2, yours)):
             for now, seq in turns:
                 wrong = row < 0.5 and (now, seq) in differ

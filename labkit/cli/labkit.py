@@ -4,7 +4,19 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from labkit.cli import captures, certs, common, completion, net, replay, stun, token, top
+from labkit.cli import (
+    captures,
+    certs,
+    check,
+    common,
+    completion,
+    course,
+    net,
+    replay,
+    stun,
+    token,
+    top,
+)
 
 DEMO_EXAMPLES = """\
   labkit demo                           ten seconds of reading and hearing, in virtual time
@@ -46,6 +58,8 @@ def make_parser() -> argparse.ArgumentParser:
     token.add(commands)
     replay.add(commands)
     captures.add(commands)
+    check.add(commands)
+    course.add(commands)
     top.add(commands)
     completion.add(commands)
     return parser

@@ -1,0 +1,58 @@
+"""`labkit course`: the notebooks of the course, made from their one source."""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from labkit.cli import common
+
+RELEASE_EXAMPLES = """\
+  labkit course release                 write exercises/ from solutions/
+  labkit course release --check         only say whether they agree
+  labkit course release --from mine/solved --to mine/given
+"""
+
+
+def add(commands: Any) -> None:
+    """Hang it into the commands of `labkit`."""
+    course = commands.add_parser(
+        "course",
+        help="make the notebooks of the course",
+        description="The notebooks of the course, made from their one source.",
+        epilog=f"examples:\n{RELEASE_EXAMPLES}",
+        formatter_class=common.Help,
+    )
+    kinds = course.add_subparsers(metavar="COMMAND", required=True)
+    sub = common.subcommand(
+        kinds, "release", "write the exercises without their solutions", RELEASE_EXAMPLES, release
+    )
+    folder: Any = {"type": Path, "metavar": "FOLDER"}
+    sub.add_argument(
+        "--from", dest="source", default=Path("solutions"), help="(solutions)", **folder
+    )
+    sub.add_argument("--to", dest="target", default=Path("exercises"), help="(exercises)", **folder)
+    sub.add_argument("--check", action="store_true", help="write nothing; 1 when they differ")
+
+
+def release(options: argparse.Namespace) -> int:
+    """Write every notebook, or compare."""
+    from labkit.checks.release import released, to_text
+    from labkit.words.errors import BadInput
+
+    sources = sorted(options.source.glob("*.ipynb"))
+    if not sources:
+        raise BadInput(f"no notebooks in {options.source}", "--from FOLDER")
+    code = 0
+    options.target.mkdir(parents=True, exist_ok=True)
+    for source in sources:
+        text = to_text(released(json.loads(source.read_text(encoding="utf-8"))))
+        target = options.target / source.name
+        same = target.is_file() and target.read_text(encoding="utf-8") == text
+        if options.check:
+            code = code if same else 1
+            print(f"{target}: {'as it should be' if same else 'not made from its source'}")
+        else:
+            target.write_text(text, encoding="utf-8")
+            print(f"{target}: {'as it was' if same else 'written'}")
+    return code
