@@ -263,7 +263,8 @@ class WebSocket(Layer):
         if status in _NOT_ADMITTED:
             error = AuthenticationError(why, reason=_NOT_ADMITTED[status])
         elif status == _SWITCHING:
-            error = RemoteProtocolError(f"the server does not speak {SUBPROTOCOL}")
+            missing = NegotiationError(SUBPROTOCOL)
+            error = RemoteProtocolError(_what_is_wrong(self._protocol.handshake_exc or missing))
         else:
             error = RemoteProtocolError(why)
         self._fail(error, now, by="peer")
@@ -392,9 +393,9 @@ def _what_is_wrong(error: Exception | None) -> str:
         case InvalidHeader():
             return f"the header {error.name} is missing or wrong"
         case NegotiationError():
-            return f"the client does not speak {SUBPROTOCOL}"
+            return f"the other end does not speak {SUBPROTOCOL}"
         case _:
-            return "the request is none for a WebSocket"
+            return "that is no handshake of a WebSocket"
 
 
 def _say(response: Response, why: str) -> None:

@@ -536,7 +536,7 @@ def test_a_server_that_does_not_speak_ours():
     right.tick(0)
     other.take(right)
     other.say(right, AcceptConnection())
-    assert right.events()[-1].why == f"the server does not speak {SUBPROTOCOL}"
+    assert right.events()[-1].why == f"the other end does not speak {SUBPROTOCOL}"
     other, right = Other(ConnectionType.SERVER), client()
     right.tick(0)
     other.take(right)
