@@ -71,7 +71,10 @@ class Budget:
         return total
 
     def through(self, device: int) -> Self:
-        """The same call heard on a sound card: `Playback.latency`, in nanoseconds."""
+        """The same call heard on a sound card: `Playback.latency`, in nanoseconds.
+
+        Asked before a block is written; after it, that counts the block itself too.
+        """
         column = np.full(len(self), device, np.int64)
         return replace(self, parts={**self.parts, Part.DEVICE: column})
 
