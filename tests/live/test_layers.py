@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import contextlib
 import hashlib
 import shutil
 import time
@@ -15,7 +16,15 @@ from cryptography.hazmat.primitives import serialization
 from layerparts import SDP, SECRET, folders
 
 from labkit.codec import Blank
-from labkit.core.session import Closed, Joined, Received, Refused, Role
+from labkit.core.session import (
+    DEFAULT_LIMITS,
+    Closed,
+    Joined,
+    Limits,
+    Received,
+    Refused,
+    Role,
+)
 from labkit.core.source import Clip
 from labkit.core.streamsession import StreamSession
 from labkit.core.token import Gate, issue
@@ -28,6 +37,7 @@ from labkit.live.certs import client_context, server_context
 from labkit.live.clock import wallclock_offset
 from labkit.live.tcp import connect_tcp
 from labkit.words.machine import Event
+from labkit.words.units import ms
 
 pytestmark = pytest.mark.live
 
@@ -45,15 +55,17 @@ def token(secret=SECRET, hours=1.0):
 
 
 @asynccontextmanager
-async def serving(folder, *, frames=FRAMES, **options):
+async def serving(folder, *, frames=FRAMES, limits=DEFAULT_LIMITS, **options):
     """A broadcast of `frames` frames over wss with a gate; what it was told is in `events`."""
     gate = Gate(SECRET, wallclock_offset=wallclock_offset())
     context = server_context(folder / "server.pem", folder / "server-key.pem", **options)
     voice = Voice(Blank(), Clip(np.zeros((frames * 960, 1), np.int16)), rng=Random(1))
-    server = Server(
-        voice,
-        lambda _: Tls(WebSocket(StreamSession(Role.SENDER, SDP), gate=gate), context),
-    )
+
+    def session(_: object) -> Tls:
+        inner = StreamSession(Role.SENDER, SDP, limits=limits)
+        return Tls(WebSocket(inner, gate=gate), context)
+
+    server = Server(voice, session)
     events: list[Event] = []
     broadcast = await broadcast_tcp(server, on_event=events.append)
     try:
@@ -130,6 +142,43 @@ def test_who_is_refused_is_told_and_who_listens_hears_on(at):
             assert not good.of(Closed)
             heard = len(good.of(Received))
             await until(lambda: len(good.of(Received)) > heard + 5)
+
+    asyncio.run(main())
+
+
+def test_half_open_handshakes_and_noise_are_dropped_and_who_listens_hears_every_frame(at):
+    """Silent connections, half a ClientHello, dripping headers inside TLS, random bytes."""
+
+    async def main():
+        limits = Limits(answer=ms(300))
+        async with serving(at("ours"), frames=60, limits=limits) as (address, events, _):
+            trusting = client_context(at("ours") / "ca.pem")
+            good = Listener(trusting, token())
+            await good.connect(address)
+            await until(lambda: good.of(Joined))
+            rng = Random(1)
+            strangers = []
+            for n in range(40):
+                given = [b"", b"\x16\x03\x01\x02\x00\x01\x00", rng.randbytes(400)][n % 3]
+                reader, writer = await asyncio.open_connection(*address)
+                writer.write(given)
+                strangers.append((reader, writer))
+            for _ in range(10):
+                reader, writer = await asyncio.open_connection(
+                    *address, ssl=trusting, server_hostname="localhost"
+                )
+                writer.write(b"GET / HTTP/1.1\r\nX-Slow: ")
+                strangers.append((reader, writer))
+            async with asyncio.timeout(10):
+                for reader, _ in strangers:
+                    with contextlib.suppress(OSError):
+                        await reader.read()
+            for _, writer in strangers:
+                writer.close()
+            refused = [event for event in events if isinstance(event, Refused)]
+            assert len(refused) == 50
+            assert (await good.end()).clean
+            assert len(good.of(Received)) >= 58
 
     asyncio.run(main())
 
