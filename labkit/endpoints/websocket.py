@@ -88,9 +88,10 @@ _SILENT: Final = logging.Logger("labkit.websocket", logging.CRITICAL + 1)
 class WebSocket(Layer):
     """`inner` over WebSocket. A session that sends is the server, one that receives the client.
 
-    The server's: `gate` lets in who has a token, `origins` names the pages that may listen without
-    one (`https://example.org`). The client's: `host` and `port` of the server, as its URL says
-    them, whether it is reached over TLS (`secure`), and the `token`.
+    The server's: `gate` lets in who has a token; `origins` names the pages that may listen
+    (`https://example.org`), which without a gate are none, and with one all. The client's: `host`
+    and `port` of the server, as its URL says them, whether it is reached over TLS (`secure`), and
+    the `token`.
     """
 
     name = "WebSocket"

@@ -2,6 +2,7 @@
 
 import base64
 import logging
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -38,8 +39,10 @@ from labkit.core.session import Closed, Joined, Limits, Received, Refused
 from labkit.core.token import issue
 from labkit.endpoints.layer import MAX_HELD, Stage
 from labkit.endpoints.websocket import BEARER, MAX_HEAD, MAX_MESSAGE, SUBPROTOCOL, WebSocket
+from labkit.resources import load_profile
 from labkit.wire.framing import Kind, pack, unpack
 from labkit.words.errors import AuthenticationError, BadInput, RemoteProtocolError
+from labkit.words.linkspec import LinkSpec
 from labkit.words.machine import StreamMachine
 from labkit.words.packet import Packet
 from labkit.words.units import ms, seconds
@@ -123,14 +126,11 @@ def test_each_frame_is_a_message_and_a_minute_of_silence_is_no_end():
 
 
 def test_the_round_trip_is_that_of_the_link():
-    from labkit.resources import load_profile
-
-    profile = load_profile("clear")
-    talk = Conversation(server(), client(), profile)
+    clear = load_profile("clear")
+    link = replace(clear, up=LinkSpec(delay=ms(20)), down=LinkSpec(delay=ms(30)))
+    talk = Conversation(server(), client(), link)
     talk.run(seconds(10))
-    delay = profile.up.delay + profile.down.delay
-    for end in (talk.left, talk.right):
-        assert end.stats.round_trip == pytest.approx(delay, abs=ms(1))
+    assert talk.left.stats.round_trip == talk.right.stats.round_trip == ms(50)
 
 
 def test_a_receiver_that_leaves_ends_it_in_order():

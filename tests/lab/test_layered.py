@@ -1,6 +1,7 @@
 """Calls over WebSocket, with TLS and without: the same layers in virtual time and live."""
 
 import asyncio
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,6 +11,9 @@ from labkit.core.source import Clip
 from labkit.core.timeline import Fate
 from labkit.lab.call import Call
 from labkit.lab.sources import speech
+from labkit.resources import load_profile
+from labkit.words.linkspec import LinkSpec
+from labkit.words.units import ms
 
 SECOND = Clip(speech().samples[:48_000])
 
@@ -26,15 +30,13 @@ def test_a_seed_decides_when_every_packet_arrives(transport):
 
 
 def test_what_each_layer_costs_is_a_later_first_word():
-    """A round trip for TCP's payload each: HELLO; upgrade, HELLO; TLS, upgrade, HELLO."""
-    joined = []
+    """A round trip each: HELLO alone; upgrade and HELLO; TLS, upgrade and HELLO."""
+    link = replace(load_profile("clear"), up=LinkSpec(delay=ms(20)), down=LinkSpec(delay=ms(30)))
+    begun = []
     for transport in ("tcp", "ws", "wss"):
-        result = Call(SECOND, codec=Blank(), link="clear", transport=transport).simulate()
-        joined.append(int(result.timeline.sent[0]))
-    profile = Call(SECOND, codec=Blank()).profile
-    round_trip = profile.up.delay + profile.down.delay
-    steps = np.diff(joined)
-    assert steps == pytest.approx([round_trip, round_trip], abs=2_000_000)
+        result = Call(SECOND, codec=Blank(), link=link, transport=transport).simulate()
+        begun.append(int(result.timeline.captured[0]))
+    assert begun == [ms(20), ms(70), ms(120)]
 
 
 @pytest.mark.live
