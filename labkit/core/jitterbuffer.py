@@ -354,8 +354,9 @@ class JitterBuffer:
     def _note(self, now: int) -> None:
         """Trace the depth, and what the policy wants of it."""
         assert self.trace is not None
-        self.trace.add((now, Did.DEPTH, -1, self.depth(now)))
-        self.trace.add((now, Did.TARGET, -1, self.target(now)))
+        add, depth = self.trace.add, self.depth(now)
+        add((now, Did.DEPTH, -1, depth))
+        add((now, Did.TARGET, -1, depth + self.policy.target() - self._line))
 
 
 def _follows(packet: Packet, before: Packet) -> bool:
