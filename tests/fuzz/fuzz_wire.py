@@ -49,6 +49,7 @@ with (
         sdes,
         sdp,
         sdpdtls,
+        sdpice,
         stun,
     )  # fmt: skip
     from labkit.wire.datagrams import DatagramReader, Flow
@@ -130,6 +131,20 @@ def fingerprint(data: bytes) -> None:
     assert sdpdtls.unpack_fingerprint(str(found)) == found
 
 
+def ice_words(data: bytes) -> None:
+    """Whatever the offer is, the answer can be read."""
+    offer = data.decode(errors="replace")
+    words = sdpice.parse_ice(offer)
+    audio = AudioFormat("opus", 48_000, 2, 111)
+    dtls = sdpdtls.DtlsParameters(
+        (sdpdtls.Fingerprint("sha-256", bytes(32)),), sdpdtls.Setup.PASSIVE
+    )
+    where = {"host": "127.0.0.1", "port": 9, "dtls": dtls, "ice": words, "ssrc": 7}
+    text = sdpice.answer(offer, audio, **where)
+    assert sdpice.parse_ice(text) == words
+    assert sdp.parse(text).security == dtls
+
+
 def opus_payload(data: bytes) -> None:
     toc = opus_toc.parse(data)
     frames = opus_toc.split(data)
@@ -189,6 +204,7 @@ PROMISES: list[Callable[[bytes], None]] = [
     stun_message,
     crypto_line,
     fingerprint,
+    ice_words,
 ]
 
 
@@ -248,6 +264,7 @@ def protected_descriptions() -> Iterator[tuple[Callable[[bytes], None], bytes]]:
     yield crypto_line, sdes.pack(line).encode()
     yield crypto_line, sdes.pack(sdes.Crypto(2, line.suite, two, ("KDR=1",))).encode()
     yield fingerprint, str(print_).encode()
+    yield ice_words, b"a=ice-ufrag:8hhY\na=ice-pwd:asd88fgpdd777uzjYhagZg\na=mid:0\n"
 
 
 def stun_messages() -> Iterator[bytes]:
