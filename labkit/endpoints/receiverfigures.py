@@ -25,7 +25,7 @@ def receiver_figures(receiver: Receiver, now: int, *, underruns: int = 0) -> Rec
     return ReceiverFigures(
         received=stats.received,
         expected=stats.expected,
-        lost=stats.lost,
+        lost=max(stats.lost, 0),  # less than none: the first packet came after its successor
         duplicates=stats.duplicates,
         reordered=stats.reordered,
         late=ours.late if ours is not None else 0,
