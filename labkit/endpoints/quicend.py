@@ -130,7 +130,8 @@ class QuicEnd:
         try:
             self._connection.receive_datagram(data, source, float_seconds(now))
         except Exception as error:  # noqa: BLE001 - another's parser, and bytes of a stranger
-            self._fail(Code.MALFORMED, RemoteProtocolError(f"QUIC: {error!r:.80}"), now)
+            why = f"QUIC cannot read a datagram: {type(error).__name__}"
+            self._fail(Code.MALFORMED, RemoteProtocolError(why), now)
         if not self._connection.begun:  # it only looked like the first packet of a client
             self.strangers += 1
             self._connection = None

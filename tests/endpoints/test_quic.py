@@ -515,3 +515,19 @@ def test_the_key_log_and_the_name_of_the_protocol():
     }
     assert pair.client._connection.tls.alpn_negotiated == ALPN == "labkit-voice/1"
     assert pair.client.peer == ALICE
+
+
+def test_a_fault_in_the_parser_of_others_ends_one_conversation(monkeypatch):
+    """aioquic has raised on strange bytes before; the server and all others go on."""
+    pair = Pair(sender(), receiver())
+    pair.run(seconds(1))
+
+    def broken(*_: object, **__: object) -> None:
+        raise IndexError("a fault of its own")
+
+    monkeypatch.setattr(pair.server._connection, "_payload_received", broken)
+    pair.run(seconds(4))
+    (refused,) = pair.of(pair.server, Refused)
+    assert "IndexError" in str(refused.error)
+    assert "of its own" not in str(refused.error)  # the peer is told this too
+    assert [end.clean for end in ends(pair)] == [False, False]
