@@ -51,6 +51,7 @@ with (
         sdpdtls,
         sdpice,
         stun,
+        wsframe,
     )  # fmt: skip
     from labkit.wire.datagrams import DatagramReader, Flow
     from labkit.wire.pcapreader import CaptureReader
@@ -165,6 +166,16 @@ def stun_message(data: bytes) -> None:
     str(found)
 
 
+def web_socket(data: bytes) -> None:
+    """A frame ends after it starts; and what a server would write is found where it was put."""
+    start, end = wsframe.measure(data)
+    assert 2 <= start <= end
+    message = wsframe.pack(data)
+    start, end = wsframe.measure(message + data)
+    assert message[start:end] == data
+    assert end == len(message)
+
+
 def capture(data: bytes) -> None:
     """Whole and in two pieces, a file reads the same; whatever it holds, the analysis stands it."""
     cut_at = len(data) // 2
@@ -205,6 +216,7 @@ PROMISES: list[Callable[[bytes], None]] = [
     crypto_line,
     fingerprint,
     ice_words,
+    web_socket,
 ]
 
 
@@ -246,6 +258,7 @@ def examples() -> Iterator[tuple[Callable[[bytes], None], bytes]]:
     for start in (b"\x48", b"\x49", b"\x4a\x03", b"\x4b\x03", b"\x4b\xc3\x02\x03\x04"):
         yield opus_payload, start + bytes(range(0x80, 0x8C))
     yield from ((stun_message, data) for data in stun_messages())
+    yield web_socket, wsframe.pack(framed)
 
 
 def protected_descriptions() -> Iterator[tuple[Callable[[bytes], None], bytes]]:
