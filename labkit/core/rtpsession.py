@@ -87,6 +87,7 @@ class RtpSession(Conversation):
         self.rtcp_peer = rtcp_peer
         self.ssrc = self._rng.getrandbits(32) if ssrc is None else ssrc
         self.cname = cname or f"{self._rng.getrandbits(96):024x}"  # RFC 7022: random is good
+        self._name = b""  # packed when the first report is made; the same in every one
         self.round_trip: int | None = None
         self.loops = 0
         """Packets of ours that came back to us (section 8.2)."""
@@ -262,25 +263,25 @@ class RtpSession(Conversation):
         return self._timer.due
 
     def _say_bye(self, now: int) -> None:
-        self._send_rtcp([*self._report(now), rtcp.Bye((self.ssrc,))])
+        self._send_rtcp(self._report(now) + rtcp.pack(rtcp.Bye((self.ssrc,))))
 
-    def _report(self, now: int) -> list[rtcp.RtcpPacket]:
+    def _report(self, now: int) -> bytes:
         """A report, as sender or receiver, and our name: what every compound begins with."""
         blocks = self._sources.blocks(now)
         self._events += [self._event(block, ours=True) for block in blocks]
-        name = rtcp.SourceDescription.named(self.ssrc, self.cname)
-        if not self._census()[2]:
-            return [rtcp.ReceiverReport(self.ssrc, blocks), name]
+        if not self._name:
+            self._name = rtcp.pack(rtcp.SourceDescription.named(self.ssrc, self.cname))
+        if not self._we_sent:
+            return rtcp.pack(rtcp.ReceiverReport(self.ssrc, blocks)) + self._name
         # The media time of this moment, as a microphone that never stops would count it: a packet
         # is sent when its last sample exists, and bears the timestamp of its first.
         sent = self.tally
         elapsed = ns_to_ticks(now - sent.at, self._clock_rate) + (sent.packet_ticks or 0)
         timestamp, octets = add32(sent.timestamp, elapsed), self._sent_octets
         report = rtcp.SenderReport(self.ssrc, self._ntp(now), timestamp, self._sent, octets, blocks)
-        return [report, name]
+        return rtcp.pack(report) + self._name
 
-    def _send_rtcp(self, packets: list[rtcp.RtcpPacket]) -> None:
-        data = rtcp.pack(*packets)
+    def _send_rtcp(self, data: bytes) -> None:
         self._timer.count(len(data))
         self._spoke = True
         self._out.append(Datagram(data, self.rtcp_peer or self._rtcp_from or self.peer))
@@ -300,9 +301,14 @@ class RtpSession(Conversation):
         self._timer.start(now, members, senders, we_sent=we_sent)
         self._join(now, self._timer.due)
 
+    @property
+    def _we_sent(self) -> bool:
+        """Since the report before the last one."""
+        return self._sent > self._sent_before[1]
+
     def _census(self) -> tuple[int, int, bool]:
         """Members, senders among them, and whether we are one (section 6.3)."""
-        we_sent = self._sent > self._sent_before[1]
+        we_sent = self._we_sent
         return 1 + len(self._sources.by_ssrc), self._sources.senders() + we_sent, we_sent
 
     def _is_loop(self, address: Address, now: int) -> bool:
@@ -322,11 +328,12 @@ class RtpSession(Conversation):
         """Take another SSRC; who heard of the old one is told that it is gone."""
         known = self._spoke or self._sent
         old, self.ssrc = self.ssrc, ssrc
+        self._name = b""
         self._adopts = False
         self._before = (-self.tally.packets, -self.tally.octets)
         self._sent_before = (0, 0)
         if known:
-            self._send_rtcp([*self._report(now), rtcp.Bye((old,))])
+            self._send_rtcp(self._report(now) + rtcp.pack(rtcp.Bye((old,))))
 
     def _ntp(self, now: int) -> int:
         return ntp_time(now + self._wallclock_offset)

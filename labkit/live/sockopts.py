@@ -5,6 +5,7 @@ receives or waits.
 
     option          Linux                           macOS                     Windows
     TCP_NODELAY     as everywhere                   as everywhere             as everywhere
+    NOTSENT_LOWAT   so many bytes wait unsent       the same                  there is none
     SO_RCVBUF       doubled, cut to rmem_max        refused above a maximum   taken as it is
     SO_REUSEADDR    a port in TIME_WAIT is free     the same                  a port in use: stolen
     IP_TOS          anybody, any DSCP; sets the     anybody, any DSCP         taken, and ignored
@@ -37,6 +38,18 @@ def no_delay(sock: socket.socket, on: bool = True) -> None:
     at a time, half of them more than 20 ms late (`tests/peers/test_nagle.py`).
     """
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, on)
+
+
+def limit_unsent(sock: socket.socket, size: int) -> None:
+    """Linux and macOS: let at most about `size` bytes wait in the kernel that were never sent.
+
+    Beyond that the socket is full (tcp(7), TCP_NOTSENT_LOWAT). What is on its way does not count,
+    so no speed is lost, as it would be with a small send buffer. That one grows to megabytes:
+    minutes of a voice, which a reader that stops would all get later.
+    """
+    option = getattr(socket, "TCP_NOTSENT_LOWAT", None)
+    if option is not None:
+        sock.setsockopt(socket.IPPROTO_TCP, option, size)
 
 
 def receive_buffer(sock: socket.socket, wanted: int) -> int:

@@ -1,10 +1,10 @@
 """A stream machine on a real TCP connection.
 
 Feed, send, report, ask for the deadline, wait: as in `labkit.live.udp`, for a wire that keeps
-order but no boundaries, that can be full (`pause_writing`) and that ends (`receive_eof`). The
-kernel and asyncio together hold at most `WRITE_BUFFER` bytes of ours beyond the socket's own
-buffer, and what the machine hands over at once: what a slow reader does not take stays in the
-machine, which knows what may be dropped.
+order but no boundaries, that can be full (`pause_writing`) and that ends (`receive_eof`). Asyncio
+and the kernel each hold about `WRITE_BUFFER` bytes that were not sent yet, and what the machine
+hands over at once: what a slow reader does not take stays in the machine, which knows what may be
+dropped.
 """
 
 import asyncio
@@ -17,13 +17,14 @@ from typing import Any
 from labkit.core.reconnect import Backoff
 from labkit.live.clock import now
 from labkit.live.driver import Driver
-from labkit.live.sockopts import no_delay
+from labkit.live.sockopts import limit_unsent, no_delay
 from labkit.words.errors import BadInput
 from labkit.words.machine import Event, StreamMachine
 from labkit.words.units import to_seconds
 
 WRITE_BUFFER = 16 * 1024
-"""Bytes waiting in asyncio above which the machine is told that the wire is full."""
+"""Bytes waiting in asyncio above which the machine is told that the wire is full; as many wait in
+the kernel, beside what is under way."""
 CONNECT_S = 10.0
 """Seconds that a server has to answer; the kernel alone would try for two minutes."""
 LINGER_S = 2.0
@@ -84,7 +85,9 @@ class TcpConnection(Driver, asyncio.Protocol):
         """The connection is open: the machine may speak first."""
         self._transport = transport
         transport.set_write_buffer_limits(high=WRITE_BUFFER)
-        no_delay(transport.get_extra_info("socket"), self._nodelay)
+        sock = transport.get_extra_info("socket")
+        no_delay(sock, self._nodelay)
+        limit_unsent(sock, WRITE_BUFFER)
         self._drive(self.machine.tick, now())
 
     def data_received(self, data: bytes) -> None:
