@@ -73,6 +73,7 @@ def add_network_options(sub: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     group.add_argument("--bottleneck", metavar="RATE", help="such as 2mbit, whatever the profile's")
     group.add_argument("--dscp", action="store_true", help="there, EF goes first")
+    group.add_argument("--police", metavar="RATE", default=0, help="and at most so much of it")
     group.add_argument("--mtu", type=int, default=1500, help="of every link (1500)")
 
 
@@ -88,6 +89,7 @@ def network(options: argparse.Namespace) -> "LabNetwork":
         nat=options.nat.split(",") if isinstance(options.nat, str) else options.nat,
         bottleneck=options.bottleneck,
         dscp=options.dscp,
+        police=options.police,
         mtu=options.mtu,
         capture=options.capture,
         capture_at=options.capture_at,
