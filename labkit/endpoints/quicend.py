@@ -183,6 +183,7 @@ class QuicEnd:
             return out
         self._dirty = False
         now = self._now
+        self._give(now)  # before the first packet is built: most often it is the only one
         out += self._drain(connection, now)
         while self._give(now):
             out += self._drain(connection, now)
