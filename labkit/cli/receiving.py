@@ -173,6 +173,7 @@ class _Listener:
             playback = Playback(codec.sample_rate, codec.channels, self.options.device)
             if self._file is None or playback.possible():
                 self.playback = self._stack.enter_context(playback)
+                self.receiver.delays.card = lambda: playback.latency
             else:
                 self.status.say("no sound card: writing the file only")
 
