@@ -36,6 +36,7 @@ class DtlsSrtp:
         self.handshake = handshake
         self.refusals: Counter[Reason] = Counter()
         self._peer: Address | None = session.peer
+        self._early = 0  # packets that came before there were keys
         self._open = False
         self._closed_early = False
         self._events: list[Event] = []
@@ -49,9 +50,7 @@ class DtlsSrtp:
     @property
     def refused(self) -> int:
         """Datagrams that were not authentic or could not be read, and the handshake if it was."""
-        failed = self.handshake.stage is Stage.FAILED
-        early = 0 if self._open else self.refusals.total()
-        return int(self.inner.refused) + early + failed
+        return int(self.inner.refused) + self._early + (self.handshake.stage is Stage.FAILED)
 
     def close(self, now: int) -> None:
         """End in order; before the handshake is done there is nobody to say goodbye to."""
@@ -71,6 +70,7 @@ class DtlsSrtp:
         elif self._open:
             self.inner.receive_datagram(data, source, now)
         elif not self.inner.closed:
+            self._early += 1
             self.refusals[Reason.NO_KEY] += 1
             self._events.append(Refused(AuthenticationError(f"a packet was {Reason.NO_KEY}")))
 

@@ -223,6 +223,31 @@ def test_a_third_of_all_datagrams_lost():
     assert all(talk.bob.handshake.stage is Stage.DONE for talk in done)
 
 
+def test_what_comes_before_the_keys_is_counted_and_changes_nothing():
+    bob, alice = handshakes()
+    session = DtlsSrtp(RtpSession(Role.RECEIVER, peer=ALICE), bob)
+    session.receive_datagram(b"\x80\x6f" + bytes(40), ALICE, 0)
+    (event,) = session.events()
+    assert isinstance(event.error, AuthenticationError)
+    exchange(bob, alice)
+    session.tick(0)
+    assert (session.refused, session.refusals) == (1, {Reason.NO_KEY: 1})
+    session.receive_datagram(b"\x80\x6f" + bytes(40), ALICE, 0)
+    assert (session.refused, session.refusals[Reason.FORGED]) == (2, 1)
+
+
+def test_who_closes_before_the_keys_are_there_is_done():
+    bob, _ = handshakes()
+    session = DtlsSrtp(RtpSession(Role.RECEIVER, peer=ALICE), bob)
+    session.tick(0)
+    assert len(session.transmits()) == 1
+    session.close(ms(1))
+    assert session.closed
+    assert session.deadline() is None
+    session.tick(seconds(1))
+    assert not session.transmits()
+
+
 def test_the_wrong_server_is_refused_and_heard_of():
     talk = Talk(bob_pins=PIN_EVE)
     assert talk.heard() == 0
