@@ -140,8 +140,9 @@ def adaptive(**options: Any) -> Aimd:
 
 PATIENCE: Final = seconds(4)
 """How long a rendition is kept before a better one is tried."""
-TRIAL: Final = seconds(15)
-"""A better one that was kept so long was no mistake."""
+TRIAL: Final = seconds(30)
+"""A better one that was kept so long was no mistake. Over TCP it takes half of that until the
+buffers below us are full, and we see it."""
 MOST_PATIENCE: Final = seconds(120)
 
 

@@ -101,7 +101,7 @@ def fairness(runs: Mapping[str, Sequence[Flow]]) -> Picture:
         figure = Figure(figsize=(4.6 * len(runs), 5.2), layout="constrained")
         panels = figure.subplots(1, len(runs), sharey=True, squeeze=False)[0]
         for axes, (title, flows) in zip(panels, runs.items(), strict=True):
-            x, y = (_sampled(flow) / 1000 for flow in flows[:2])
+            x, y = _together(*flows[:2])
             start = int(np.argmax(y > 0))
             top = HIGHEST / 1000 + 6
             axes.plot((0, top), (0, top), color=GREY, lw=1, ls="--", label="both have the same")
@@ -134,6 +134,13 @@ def _draw_path(axes: Axes, x: Any, y: Any) -> None:
     path.set_array(np.linspace(0.25, 1.0, len(pieces)))
     path.set_clim(0, 1)
     axes.add_collection(path)
+
+
+def _together(first: Flow, second: Flow) -> tuple[Any, Any]:
+    """Both bitrates in kbit/s, as long as both are known."""
+    x, y = _sampled(first) / 1000, _sampled(second) / 1000
+    count = min(len(x), len(y))
+    return x[:count], y[:count]
 
 
 def _sampled(flow: Flow, every: int = ms(500)) -> npt.NDArray[np.float64]:

@@ -208,7 +208,7 @@ def decoded(bitrates: tuple[int, int], warm_up: int, period: int = 25) -> np.nda
 
 
 def clicks(sound: np.ndarray, plain: list[np.ndarray], period: int = 25) -> float:
-    """How much stronger the treble is where renditions change than in both that never change, in dB.
+    """How much stronger the treble is at a change than where nothing ever changes, in dB.
 
     Above 9 kHz speech has little, and a click has much. The 95th percentile of all changes.
     """
