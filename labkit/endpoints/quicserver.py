@@ -34,7 +34,7 @@ from aioquic.quic.packet import (
 from aioquic.quic.retry import QuicRetryTokenHandler
 
 from labkit.core.session import Closed, Refused
-from labkit.endpoints.client import reason_of
+from labkit.endpoints.client import Reason, reason_of
 from labkit.endpoints.quic import QuicSession
 from labkit.endpoints.quicconnection import (
     CONNECTION_ID,
@@ -119,7 +119,7 @@ class QuicServer:
         """Take one datagram. Never raises for what the bytes are."""
         header = read_header(data)
         if header is None:
-            self.junk += 1
+            self._drop()
             return
         if header.version is not None and header.version not in VERSIONS:
             self._negotiate(header, len(data), source)
@@ -139,7 +139,7 @@ class QuicServer:
     def _negotiate(self, header: QuicHeader, size: int, source: Address) -> None:
         """Say which versions we speak (RFC 9000 section 6.1), but not to a Version Negotiation."""
         if header.packet_type is QuicPacketType.VERSION_NEGOTIATION or size < FULL_SIZE:
-            self.junk += 1
+            self._drop()
             return
         answer = encode_quic_version_negotiation(
             source_cid=header.destination_cid,
@@ -151,7 +151,7 @@ class QuicServer:
     def _meet(self, header: QuicHeader, size: int, source: Address, now: int) -> _Member | None:
         """A stranger: begin a session, ask it to come again, or do nothing."""
         if not invites(header, size) or self.server.closing:
-            self.junk += 1
+            self._drop()
             return None
         original, retry = header.destination_cid, None
         waiting = self.half_open
@@ -164,14 +164,14 @@ class QuicServer:
                     now=float_seconds(now),
                 )
             except ValueError:  # not ours, expired, or another's
-                self.junk += 1
+                self._drop()
                 return None
             retry = header.destination_cid
         elif waiting >= self._retry_from:
             self._ask_again(header, source, now)
             return None
         if waiting >= self._half_open or len(self._outside) >= 2 * self._half_open:
-            self.turned_away += 1
+            self._turn_away()
             return None
         self._count += 1
         member = _Member(self._make_session(source), Listener(source, self._count))
@@ -189,7 +189,7 @@ class QuicServer:
                 now=float_seconds(now),
             )
         except (ValueError, TypeError, IndexError):  # in virtual time an address may be anything
-            self.turned_away += 1
+            self._turn_away()
             return
         self.retried += 1
         assert header.version is not None  # every Initial has one
@@ -202,13 +202,21 @@ class QuicServer:
         )
         self._out.append(Datagram(packet, source))
 
+    def _drop(self, datagrams: int = 1) -> None:
+        self.junk += datagrams
+        self.server.refused[Reason.STRANGE] += datagrams
+
+    def _turn_away(self) -> None:
+        self.turned_away += 1
+        self.server.refused[Reason.FULL] += 1
+
     # Who belongs where ------------------------------------------------------------------------
 
     def _look(self, member: _Member, now: int) -> None:
         """After a session was fed: what it is known by, and whether it joined or is over."""
         session = member.session
         if session.peer is None or session.over:  # it was no first packet at all, or is over
-            self.junk += session.strangers
+            self._drop(session.strangers)
             self._take_events(member)
             self._forget(member)
             return

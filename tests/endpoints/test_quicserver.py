@@ -109,6 +109,7 @@ def test_a_token_opens_one_gate_for_all():
     assert room.of(bad, Received) == []
     assert len(room.of(bad, Refused)) == 1
     assert (gate.admitted, dict(gate.refused)) == (1, {"malformed": 1})
+    assert room.server.server.refused == {"malformed": 1}  # for whoever exports the figures
     assert [type(e) for e in room.told if not isinstance(e, Joined)][:2] == [Refused, Closed]
 
 
@@ -309,6 +310,7 @@ def test_noise_neither_breaks_anything_nor_costs_memory():
     tracemalloc.stop()
     room.run(seconds(20))
     assert room.server.junk > 1000
+    assert room.server.server.refused["from nobody who listens"] == room.server.junk
     assert sizes[1] < sizes[0] + 2_000_000
     assert room.of(person, Refused) == []
     assert len(room.of(person, Received)) > 150
