@@ -47,6 +47,11 @@ class UdpEndpoint(Driver, asyncio.DatagramProtocol):
         return host, port
 
     @property
+    def sockets(self) -> tuple[socket.socket, ...]:
+        """The socket that it sends from, as `TcpBroadcast` has its own."""
+        return (self.sock,)
+
+    @property
     def unsent(self) -> int:
         """Datagrams that the kernel did not take: its buffer was full, or there was no way."""
         return self._batch.unsent
@@ -66,6 +71,10 @@ class UdpEndpoint(Driver, asyncio.DatagramProtocol):
         transport, _ = await loop.create_datagram_endpoint(
             lambda: _SecondPort(self), sock=udp_socket(host, port)
         )
+        self.attach(transport)
+
+    def attach(self, transport: asyncio.DatagramTransport) -> None:
+        """One more that brings datagrams; it is closed with the endpoint."""
         self._others.append(transport)
 
     def _send(self) -> None:
