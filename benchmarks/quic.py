@@ -1,6 +1,6 @@
 """Head-of-line blocking on real sockets: the kernel's TCP beside QUIC, over the same bad line.
 
-    python benchmarks/quic.py [--link voip-5] [--seed 1] [--seconds 60] [--picture FILE] [--json]
+    python benchmarks/quic.py [--link voip-5] [--seed 1] [--seconds 15] [--picture FILE] [--json]
 
 A sender and a listener are programs of their own in the lab network (`labkit.live.link`): real
 kernel, real sockets, and a line between them that does to every packet what the profile says. Both
@@ -133,7 +133,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--link", default="voip-5")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--seconds", type=float, default=60)
+    parser.add_argument("--seconds", type=float, default=15)
     parser.add_argument("--picture", type=Path)
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--role", choices=("speak", "listen"), help=argparse.SUPPRESS)

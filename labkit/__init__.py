@@ -35,6 +35,7 @@ _HOME = {
     "describe": "labkit.lab.captures",
     "frontier": "labkit.lab.show",
     "gaps": "labkit.lab.plots",
+    "head_of_line": "labkit.lab.headofline",
     "histogram": "labkit.lab.show",
     "if_possible": "labkit.lab.optional",
     "journeys": "labkit.lab.show",
