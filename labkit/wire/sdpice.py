@@ -13,6 +13,7 @@ This module knows no check: `labkit.endpoints.icelite` answers them.
 
 import re
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import Final
 
 from labkit.wire import sdp
@@ -26,6 +27,13 @@ PRIORITY: Final = 2_130_706_431
 _UFRAG: Final = re.compile(r"(?m)^a=ice-ufrag:([A-Za-z0-9+/]{4,256})\r?$")
 _PASSWORD: Final = re.compile(r"(?m)^a=ice-pwd:([A-Za-z0-9+/]{22,256})\r?$")
 _MID: Final = re.compile(r"(?m)^a=mid:([!-~]{1,64})\r?$")
+
+
+class Direction(Enum):
+    """What we want to do: RFC 8866 section 6.7."""
+
+    SENDONLY = "sendonly"
+    RECVONLY = "recvonly"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +62,17 @@ def answer(
     dtls: DtlsParameters,
     ice: IceParameters,
     ssrc: int,
+    direction: Direction = Direction.SENDONLY,
 ) -> str:
-    """The answer to a browser's offer to receive: one voice, from one address, by DTLS-SRTP."""
+    """The answer to a browser's offer: one voice, at one address, by DTLS-SRTP.
+
+    `ssrc` is that of what we send: media, or reports about theirs.
+    """
     text = sdp.describe(audio, host=host, port=port, security=dtls)
     session, media = text.replace("RTP/SAVP ", "RTP/SAVPF ", 1).split("m=", 1)
     session += "a=ice-lite\r\n"
     media += (
-        "a=sendonly\r\n"
+        f"a={direction.value}\r\n"
         f"a=ice-ufrag:{ice.ufrag}\r\n"
         f"a=ice-pwd:{ice.password}\r\n"
         f"a=candidate:1 1 udp {PRIORITY} {host} {port} typ host\r\n"

@@ -24,7 +24,9 @@ from labkit.wire import rtcp, rtp, sdp
 from labkit.wire.sdes import Crypto, MasterKey, Suite
 from labkit.words.errors import AuthenticationError, BadInput, LocalProtocolError
 from labkit.words.format import AudioFormat
+from labkit.words.linkspec import LinkSpec
 from labkit.words.packet import Packet
+from labkit.words.profile import Profile
 from labkit.words.units import ms, seconds
 
 ALICE, BOB, EVE = ("10.0.0.1", 5004), ("10.0.0.2", 5006), ("10.0.0.3", 666)
@@ -311,6 +313,37 @@ def test_a_server_has_keys_for_each_listener():
             voices.setdefault(rtp.unpack(crossing.data).seq, set()).add(crossing.data[12:])
     assert len(voices) >= 99
     assert all(len(each) == 2 for each in voices.values())
+
+
+def test_a_link_that_changes_and_doubles_packets_is_seen_through():
+    """Every packet heard is one that was said: the rest is refused, and named."""
+    said: list[Packet] = []
+
+    class Noted(RtpSession):
+        def send(self, packet, now) -> None:
+            said.append(packet)
+            super().send(packet, now)
+
+    sender = Sender(
+        Srtp(Noted(Role.SENDER, rng=Random(1)), ALICES, BOBS),
+        Voice(Blank(), silence(500), rng=Random(1)),
+    )
+    bob = Srtp(RtpSession(Role.RECEIVER, peer=ALICE, rng=Random(2)), BOBS, ALICES)
+    receiver = Receiver(bob, Blank())
+    heard: list[Packet] = []
+    receiver._receive = lambda packet, now: heard.append(packet)
+    world = World(4)
+    world.add(sender, ALICE)
+    world.add(receiver, BOB)
+    bad = LinkSpec(delay=ms(10), corrupt=0.1, duplicate=0.1)
+    world.connect(receiver, sender, Profile("bad", "", "", up=bad, down=bad))
+    world.run(until=seconds(12))
+    assert 400 < len(heard) < 500
+    assert len({packet.seq for packet in heard}) == len(heard)
+    known = {packet.seq: packet.payload for packet in said}
+    assert all(known[packet.seq] == packet.payload for packet in heard)
+    assert bob.refusals[Reason.FORGED] > 20
+    assert bob.refusals[Reason.REPLAYED] > 20
 
 
 def test_a_server_and_its_listener_are_copied_by_nobody():

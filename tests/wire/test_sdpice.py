@@ -4,7 +4,7 @@ import pytest
 
 from labkit.wire import sdp
 from labkit.wire.sdpdtls import DtlsParameters, Fingerprint, Setup
-from labkit.wire.sdpice import IceParameters, answer, parse_ice
+from labkit.wire.sdpice import Direction, IceParameters, answer, parse_ice
 from labkit.words.errors import Malformed
 from labkit.words.format import AudioFormat
 
@@ -57,4 +57,7 @@ def test_the_answer_says_who_where_and_how():
     assert lines.index("a=ice-lite") < lines.index("m=audio 5004 UDP/TLS/RTP/SAVPF 111")
     assert "a=candidate:1 1 udp 2130706431 127.0.0.1 5004 typ host" in lines
     assert {"a=group:BUNDLE voice", "a=mid:voice", "a=sendonly"} <= set(lines)
+    listening = answer(RFC_8839, audio, **where, direction=Direction.RECVONLY)
+    assert "a=recvonly\r\n" in listening
+    assert "a=sendonly" not in listening
     assert "BUNDLE" not in answer(RFC_8839, audio, **where)
