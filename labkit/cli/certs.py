@@ -95,7 +95,7 @@ def client(options: argparse.Namespace) -> int:
 
 def show(options: argparse.Namespace) -> int:
     """Print what certificates say; 1 when one of them is not good now."""
-    from labkit.live.certs import describe
+    from labkit.live.certinfo import describe
 
     good = True
     for path in options.files:

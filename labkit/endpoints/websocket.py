@@ -9,8 +9,8 @@
        |<---------------- Close ---------------->|     section 7: after BYE
 
 The protocol is the Sans-I/O half of the library `websockets`; this module decides what it leaves
-open, and makes a layer of it. Only media, whole binary messages from the server, go past the
-library, by `labkit.wire.wsframe`.
+open, and makes a layer of it. The handshake is judged in `labkit.endpoints.upgrade`. Only media,
+whole binary messages from the server, go past the library, by `labkit.wire.wsframe`.
 
 - **Who may listen.** With a `gate` the server wants a token: in the header `Authorization` (RFC
   6750 section 2.1), or as an entry `bearer.<token>` of `Sec-WebSocket-Protocol`, since a page in a
@@ -41,33 +41,26 @@ from dataclasses import replace
 from typing import Any, Final
 
 from websockets.client import ClientProtocol
-from websockets.exceptions import InvalidHeader, InvalidOrigin, NegotiationError
 from websockets.frames import Opcode
-from websockets.headers import parse_subprotocol
 from websockets.http11 import Request, Response
 from websockets.protocol import State
 from websockets.server import ServerProtocol
-from websockets.typing import Origin, Subprotocol
+from websockets.typing import Origin
 from websockets.uri import WebSocketURI
 
 from labkit.core.session import Role, Stats
 from labkit.core.token import Gate, fits_header
 from labkit.endpoints.layer import Layer, Stage
+from labkit.endpoints.upgrade import SUBPROTOCOL, Refusal, judge, printable, understand
 from labkit.wire import wsframe
 from labkit.wire.framing import HEADER, MAX_PAYLOAD
-from labkit.words.errors import AuthenticationError, BadInput, RemoteProtocolError
+from labkit.words.errors import BadInput, RemoteProtocolError
 
-SUBPROTOCOL: Final = Subprotocol("labkit.v1")
-"""What both ends say they speak: section 1.9."""
-BEARER: Final = "bearer."
-"""Begins an entry of `Sec-WebSocket-Protocol` that is a token."""
 MAX_HEAD: Final = 8 * 1024
 """Bytes of a handshake. Apache takes as many for one line, websockets a megabyte in all; ours has
 some 300, a browser's 700."""
 MAX_MESSAGE: Final = HEADER.size + MAX_PAYLOAD
 """Bytes of a message: the longest of our frames."""
-MAX_WHY: Final = 200
-"""Characters of what a server says about a refusal that are shown."""
 
 _NORMAL, _PROTOCOL_ERROR, _UNSUPPORTED = 1000, 1002, 1003
 _IN_ORDER: Final = (1000, 1001, 1005)
@@ -76,9 +69,6 @@ _END_OF_HEAD: Final = b"\r\n\r\n"
 _TLS_HANDSHAKE: Final = 0x16
 """The first byte of a TLS connection (RFC 8446 section 5.1): no HTTP method begins so."""
 
-_SWITCHING: Final = 101
-_NOT_ADMITTED: Final = {401: "token", 403: "origin"}
-"""Statuses that mean: not you."""
 _PING: Final = struct.Struct("!Q")
 """What a Ping carries: when it was sent."""
 
@@ -224,51 +214,23 @@ class WebSocket(Layer):
         """At the server: let the client in, or say why not."""
         protocol = self._protocol
         assert isinstance(protocol, ServerProtocol)
-        response = protocol.accept(request)
-        error: RemoteProtocolError | AuthenticationError | None = None
-        if isinstance(protocol.handshake_exc, InvalidOrigin):
-            error = AuthenticationError("a page from elsewhere may not listen", reason="origin")
-        elif response.status_code != _SWITCHING:
-            error = RemoteProtocolError(_what_is_wrong(protocol.handshake_exc))
-        elif request.path != self._path:
-            response = protocol.reject(404, "")
-            error = RemoteProtocolError("the client asks for a path that is not there")
-        elif self._gate is not None:
-            try:
-                self.subject = self._gate.admit(_token_of(request), now)
-            except AuthenticationError as refusal:
-                response = protocol.reject(401, "")
-                response.headers["WWW-Authenticate"] = 'Bearer realm="labkit"'
-                error = refusal
-        if error is not None:
-            _say(response, str(error))
-        protocol.send_response(response)
+        verdict = judge(protocol, request, path=self._path, gate=self._gate, now=now)
+        self.subject = verdict.subject
+        protocol.send_response(verdict.response)
         self._hand_over()
-        if error is not None:
-            self._fail(error, now)
-        else:
-            self._ping_due = now + self.limits.keep_alive
-            self._opened(now)
+        self._open_or_fail(verdict.error, now, by="us")
 
     def _hear(self, response: Response, now: int) -> None:
         """At the client: we are in, or are told why not."""
-        status = response.status_code
-        if self._protocol.handshake_exc is None and self._protocol.subprotocol == SUBPROTOCOL:
+        assert isinstance(self._protocol, ClientProtocol)
+        self._open_or_fail(understand(self._protocol, response), now, by="peer")
+
+    def _open_or_fail(self, error: Refusal | None, now: int, *, by: str) -> None:
+        if error is not None:
+            self._fail(error, now, by=by)
+        else:
             self._ping_due = now + self.limits.keep_alive
             self._opened(now)
-            return
-        said = _printable(bytes(response.body).decode(errors="replace"))
-        why = f"the server refused: {status} {_printable(response.reason_phrase)}"
-        why = f"{why}: {said}" if said else why
-        error: RemoteProtocolError | AuthenticationError
-        if status in _NOT_ADMITTED:
-            error = AuthenticationError(why, reason=_NOT_ADMITTED[status])
-        elif status == _SWITCHING:
-            missing = NegotiationError(SUBPROTOCOL)
-            error = RemoteProtocolError(_what_is_wrong(self._protocol.handshake_exc or missing))
-        else:
-            error = RemoteProtocolError(why)
-        self._fail(error, now, by="peer")
 
     # Messages ---------------------------------------------------------------------------------
 
@@ -367,45 +329,9 @@ class WebSocket(Layer):
         """Theirs; the library has answered it."""
         close = self._protocol.close_rcvd
         assert close is not None
-        why = f"the peer closed the WebSocket: {close.code} {_printable(close.reason)}".rstrip()
+        why = f"the peer closed the WebSocket: {close.code} {printable(close.reason)}".rstrip()
         self._end(now, why=why, clean=close.code in _IN_ORDER)
         self._enter(Stage.DONE if self._serves else Stage.LEAVING, now)
 
     def _cut_off(self, now: int) -> None:
         self._end(now, why="cut off: the connection ended without a Close")
-
-
-def _token_of(request: Request) -> str | None:
-    """The token of a request, from either of its places."""
-    for value in request.headers.get_all("Authorization"):
-        scheme, _, token = value.partition(" ")
-        if scheme.lower() == "bearer":
-            return token.strip()
-    for value in request.headers.get_all("Sec-WebSocket-Protocol"):
-        for entry in parse_subprotocol(value):
-            if entry.startswith(BEARER):
-                return entry.removeprefix(BEARER)
-    return None
-
-
-def _what_is_wrong(error: Exception | None) -> str:
-    """What the library found, without the values: one of them may be a token."""
-    match error:
-        case InvalidHeader():
-            return f"the header {error.name} is missing or wrong"
-        case NegotiationError():
-            return f"the other end does not speak {SUBPROTOCOL}"
-        case _:
-            return "that is no handshake of a WebSocket"
-
-
-def _say(response: Response, why: str) -> None:
-    """Put the reason into a refusal, for people."""
-    response.body = f"{why}\n".encode()
-    del response.headers["Content-Length"]
-    response.headers["Content-Length"] = str(len(response.body))
-
-
-def _printable(text: str) -> str:
-    """What a stranger says, on one line of bounded length."""
-    return "".join(c if c.isprintable() else " " for c in text[:MAX_WHY]).strip()

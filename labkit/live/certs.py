@@ -185,56 +185,6 @@ def fingerprint(pem: bytes) -> str:
     return hashlib.sha256(certificate.public_bytes(serialization.Encoding.DER)).hexdigest()
 
 
-@dataclass(frozen=True, slots=True)
-class Description:
-    """What a certificate says."""
-
-    subject: str
-    purpose: str
-    names: list[str]
-    begins: datetime
-    ends: datetime
-    fingerprint: str
-
-    @property
-    def good(self) -> bool:
-        """Whether it is valid now."""
-        return self.begins <= datetime.now(UTC) < self.ends
-
-
-def describe(pem: bytes) -> Description:
-    """Read a certificate in PEM. `ValueError` when it is none."""
-    certificate = x509.load_pem_x509_certificate(pem)
-    return Description(
-        certificate.subject.rfc4514_string(),
-        _purpose(certificate),
-        _names(certificate),
-        certificate.not_valid_before_utc,
-        certificate.not_valid_after_utc,
-        fingerprint(pem),
-    )
-
-
-def _purpose(certificate: x509.Certificate) -> str:
-    extensions = certificate.extensions
-    try:
-        if extensions.get_extension_for_class(x509.BasicConstraints).value.ca:
-            return "an authority"
-        purposes = extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
-    except x509.ExtensionNotFound:
-        return "anything"
-    known = {purpose.value: purpose.name.lower() for purpose in Purpose}
-    return " and ".join(f"a {known.get(each, each.dotted_string)}" for each in purposes)
-
-
-def _names(certificate: x509.Certificate) -> list[str]:
-    try:
-        found = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
-    except x509.ExtensionNotFound:
-        return []
-    return [str(name.value) for name in found.value]
-
-
 # What TLS wants ----------------------------------------------------------------------------------
 
 

@@ -38,7 +38,8 @@ from wsproto.events import (
 from labkit.core.session import Closed, Joined, Limits, Received, Refused
 from labkit.core.token import issue
 from labkit.endpoints.layer import MAX_HELD, Stage
-from labkit.endpoints.websocket import BEARER, MAX_HEAD, MAX_MESSAGE, SUBPROTOCOL, WebSocket
+from labkit.endpoints.upgrade import BEARER, SUBPROTOCOL
+from labkit.endpoints.websocket import MAX_HEAD, MAX_MESSAGE, WebSocket
 from labkit.resources import load_profile
 from labkit.wire.framing import Kind, pack, unpack
 from labkit.words.errors import AuthenticationError, BadInput, RemoteProtocolError

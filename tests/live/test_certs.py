@@ -9,11 +9,11 @@ import pytest
 
 from labkit.cli.labkit import main
 from labkit.core.token import verify
+from labkit.live.certinfo import describe
 from labkit.live.certs import (
     Algorithm,
     Authority,
     client_context,
-    describe,
     make_folder,
     pinned_context,
     server_context,

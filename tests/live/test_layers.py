@@ -30,8 +30,9 @@ from labkit.core.streamsession import StreamSession
 from labkit.core.token import Gate, issue
 from labkit.endpoints.server import Server
 from labkit.endpoints.tls import Tls
+from labkit.endpoints.upgrade import BEARER, SUBPROTOCOL
 from labkit.endpoints.voice import Voice
-from labkit.endpoints.websocket import BEARER, SUBPROTOCOL, WebSocket
+from labkit.endpoints.websocket import WebSocket
 from labkit.live.broadcast import broadcast_tcp
 from labkit.live.certs import client_context, server_context
 from labkit.live.clock import wallclock_offset
