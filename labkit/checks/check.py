@@ -27,6 +27,7 @@ def check(
     """Check one exercise: its functions and classes in their order, its values by name."""
     seed = _seed() if seed is None else seed
     try:
+        exercise = str(exercise)
         asked = find(exercise)
         if len(given) > len(asked.wants):
             problem = f"{len(given)} things were given; wanted are {', '.join(asked.wants)}."

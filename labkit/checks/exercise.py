@@ -65,8 +65,8 @@ class Exercise:
             reports.append(report)
             if ended and report.finding is not None:
                 over = Finding(
-                    "an earlier part came to its end",
-                    "an answer",
+                    "this part is reached",
+                    "an answer to the parts before",
                     report.finding.found,
                     report.finding.hint,
                     report.finding.name,

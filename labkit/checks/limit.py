@@ -4,8 +4,8 @@ On the main thread, where notebook cells run, the system's timer interrupts: a l
 wait for a lock. On other threads, and on Windows, an exception is set in the thread from another
 one, which ends loops but not a sleep that has begun.
 
-What an `except:` without a name swallows is raised again, and then at some line of the student's
-code, by chance, until it is one that no `try` covers: the one of the `except` itself, say. (On
+What an `except:` without a name swallows is raised again, and then also at lines of the student's
+code that follow, by chance, until it is one that no `try` covers: in the `except` itself, say. (On
 other threads it is only raised again.) Two things cannot be ended from inside a process: a single
 call into C that does not return, `sum(range(10**12))`, and code that hunts for our timer to stop
 it. In a notebook that costs its author a restart of the kernel; a grader runs other people's code
@@ -26,8 +26,8 @@ from typing import Any, Final
 AGAIN: Final = 0.02
 """Seconds until it is raised once more, when it was swallowed."""
 PATIENCE: Final = 2
-"""So many times that is done where the code happens to be; then at a line of it."""
-CHANCE: Final = 0.3
+"""So many times that is done where the code happens to be; then also at the lines that follow."""
+CHANCE: Final = 0.5
 """Of each line."""
 
 
@@ -62,24 +62,25 @@ def _by_signal(seconds: float) -> Iterator[None]:
         del signum
         if not armed:
             return
-        signal.setitimer(signal.ITIMER_REAL, AGAIN)
         raised += 1
-        if raised <= PATIENCE:
-            raise TimeUp
-        sys.settrace(at_a_line)
-        while frame is not None and not frame.f_code.co_filename.startswith(_OURS):
-            frame.f_trace = at_a_line
-            frame = frame.f_back
+        if raised > PATIENCE:  # also where it lands when it is swallowed: in the `except`
+            sys.settrace(at_a_line)
+            while frame is not None and not frame.f_code.co_filename.startswith(_OURS):
+                frame.f_trace = at_a_line
+                frame = frame.f_back
+        raise TimeUp
 
     def at_a_line(frame: FrameType, event: str, arg: object) -> Any:
-        del frame, arg
+        del arg
+        if frame.f_code.co_filename.startswith(_OURS):
+            return None
         if armed and event == "line" and dice.random() < CHANCE:
             raise TimeUp
         return at_a_line
 
     before, traced = signal.signal(signal.SIGALRM, ring), sys.gettrace()
     try:
-        signal.setitimer(signal.ITIMER_REAL, max(seconds, 0.001))
+        signal.setitimer(signal.ITIMER_REAL, max(seconds, 0.001), AGAIN)
         yield
     finally:
         armed = False

@@ -57,11 +57,18 @@ def filling_queue(rng: Random) -> Delays:
 
 def one_bad_moment(rng: Random) -> Delays:
     """A phone changes cells, once, early; else a fair network."""
-    base, waiting = rng.uniform(15, 60), rng.uniform(3, 8)
+    base, waiting = rng.uniform(90, 140), rng.uniform(3, 8)
     delays = [base + rng.gammavariate(2, waiting) for _ in range(PACKETS)]
     at, stop = rng.randrange(100, 200), rng.uniform(300, 450)
     for i in range(at, at + int(stop / 20) + 1):
         delays[i] = max(delays[i], base + stop - (i - at) * 20)
+    return _queued(delays, rng, loss=0.003)
+
+
+def far_away(rng: Random) -> Delays:
+    """Across an ocean: a long way, little jitter, and once another route."""
+    base, change = rng.uniform(110, 150), rng.randrange(400, 1100)
+    delays = [base + (20 if i >= change else 0) + rng.gammavariate(2, 1.5) for i in range(PACKETS)]
     return _queued(delays, rng, loss=0.003)
 
 
@@ -82,7 +89,7 @@ def gust(rng: Random) -> tuple[Delays, int, int]:
     return _queued(delays, rng, loss=0.0), begin, end
 
 
-NETWORKS: Final = (busy_and_idle, spikes, filling_queue, one_bad_moment)
+NETWORKS: Final = (busy_and_idle, spikes, filling_queue, one_bad_moment, far_away)
 
 
 def _queued(delays: list[float], rng: Random, loss: float) -> Delays:

@@ -278,7 +278,19 @@ def swallow():
             pass
 
 
-@pytest.mark.parametrize("forever", [loop, sleep, swallow])
+def swallow_and_sleep():
+    while True:
+        try:
+            swallow()
+        except BaseException:  # noqa: BLE001
+            while True:
+                try:
+                    time.sleep(5)
+                except BaseException:  # noqa: BLE001
+                    continue
+
+
+@pytest.mark.parametrize("forever", [loop, sleep, swallow, swallow_and_sleep])
 def test_nothing_runs_for_ever(forever):
     subject = InProcess({"f": forever, "g": lambda: 1}, seconds=0.1)
     begun = time.monotonic()
