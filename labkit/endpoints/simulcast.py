@@ -123,6 +123,8 @@ class Simulcast(Voice):
         self._start = start
         self._make_controller = make_controller
         self._listeners: dict[Address, _Listener] = {}
+        self._moving: dict[Address, None] = {}  # who may want another rendition than it gets
+        self._wanted: frozenset[int] | None = None  # None: ask the listeners again
         self._versions: dict[int, dict[int, Packet]] = {}  # by sequence number and bitrate
         self._encoded: frozenset[int] = frozenset()
         self._warm: frozenset[int] = frozenset()
@@ -135,28 +137,35 @@ class Simulcast(Voice):
         if address not in self._listeners:
             ladder = Ladder(self.bitrates, self._start)
             self._listeners[address] = _Listener(self._make_controller(), ladder)
+            self._moving[address] = None
+            self._wanted = None
 
     def forget(self, address: Address) -> None:
         """This listener is gone."""
         self._listeners.pop(address, None)
+        self._moving.pop(address, None)
+        self._wanted = None
 
     def hear(self, address: Address, feedback: Feedback, now: int) -> None:
         """Something is known about the path to a listener."""
         listener = self._listeners.get(address)
         if listener is not None:
             listener.hear(feedback, now)
+            if listener.gets != listener.ladder.bitrate:
+                self._moving[address] = None
+            self._wanted = None
 
     def hear_report(self, address: Address, report: Report, stats: Stats, now: int) -> None:
         """A listener reports how it receives us; `stats` are those of our session with it."""
         listener = self._listeners.get(address)
         if listener is not None and not report.ours:
-            listener.hear(listener.reports.read(report, stats, now), now)
+            self.hear(address, listener.reports.read(report, stats, now), now)
 
     def hear_queue(self, address: Address, figures: ClientFigures, now: int) -> None:
         """What waits for a listener over a stream. Say so once in `LOOK`."""
         listener = self._listeners.get(address)
         if listener is not None:
-            listener.hear(listener.queue.read(figures, now), now)
+            self.hear(address, listener.queue.read(figures, now), now)
 
     def allowed(self, address: Address) -> int | None:
         """The bits a second that its controller would allow."""
@@ -176,11 +185,15 @@ class Simulcast(Voice):
         Who is new is moved at once; who listens already, when the encoder is warm.
         """
         moved = []
-        for address, listener in self._listeners.items():
+        for address in self._moving:
+            listener = self._listeners[address]
             wants, gets = listener.ladder.bitrate, listener.gets
-            if wants != gets and wants in (self._warm if gets else self._encoded):
+            if wants in (self._warm if gets else self._encoded):
                 listener.gets = wants
                 moved.append(address)
+        for address in moved:
+            del self._moving[address]
+            self._wanted = None
         return moved
 
     def version(self, packet: Packet, bitrate: int | None) -> Packet:
@@ -214,7 +227,9 @@ class Simulcast(Voice):
 
     def _make(self, samples: Samples) -> list[Packet]:
         """Encode what somebody gets or will get next, and pack it once."""
-        wanted = self._wanted()
+        if self._wanted is None:
+            self._wanted = self._census()
+        wanted = self._wanted
         payloads = {b: self.renditions[b].encode(samples, self._number) for b in wanted}
         self._number += 1
         if not self._versions:  # of several frames at once, the first decides who may move
@@ -227,7 +242,8 @@ class Simulcast(Voice):
             }
         return packets
 
-    def _wanted(self) -> frozenset[int]:
+    def _census(self) -> frozenset[int]:
+        """What somebody gets, or will get next."""
         listeners = self._listeners.values()
         wanted = {listener.ladder.bitrate for listener in listeners}
         wanted |= {listener.gets for listener in listeners if listener.gets is not None}
