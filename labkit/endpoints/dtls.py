@@ -33,7 +33,7 @@ from typing import Final, Protocol
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from OpenSSL import SSL
+from OpenSSL import SSL, crypto
 
 from labkit.core.session import DEFAULT_LIMITS, Limits
 from labkit.wire.sdes import MasterKey, Suite
@@ -118,10 +118,14 @@ def fingerprint(certificate: bytes, algorithm: str = "sha-256") -> Fingerprint:
     return Fingerprint(algorithm, digest)
 
 
-def is_pinned(certificate: x509.Certificate, pins: Collection[Fingerprint]) -> bool:
-    """Whether any fingerprint that we believe is that of this certificate."""
+def is_pinned(certificate: crypto.X509, pins: Collection[Fingerprint]) -> bool:
+    """Whether any fingerprint that we believe is that of this certificate.
+
+    OpenSSL hashes the bytes that came. Nobody parses them again: a second parser might raise.
+    """
     return any(
-        certificate.fingerprint(HASHES[pin.algorithm]()) == pin.digest
+        bytes.fromhex(certificate.digest(pin.algorithm.replace("-", "")).decode().replace(":", ""))
+        == pin.digest
         for pin in pins
         if pin.algorithm in STRONG
     )
@@ -145,8 +149,8 @@ def make_context(
     context.set_tlsext_use_srtp(b":".join(n for suite, n in PROFILES.items() if suite in suites))
     if pins is not None:
         # The true check is `Handshake._finish`. This one lets the peer hear of it by an alert.
-        def verify(_: object, shown: object, __: int, depth: int, ___: int) -> bool:
-            return depth > 0 or is_pinned(shown.to_cryptography(), pins)  # type: ignore[attr-defined]
+        def verify(_: object, shown: crypto.X509, __: int, depth: int, ___: int) -> bool:
+            return depth > 0 or is_pinned(shown, pins)
 
         context.set_verify(SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT, verify)
     return context
@@ -288,7 +292,7 @@ class Handshake:
     def _finish(self) -> None:
         """Section 4.2 of RFC 5764: one string of key material, cut into four."""
         self._again = None  # the peer has all, or will repeat itself
-        shown = self._ssl.get_peer_certificate(as_cryptography=True)
+        shown = self._ssl.get_peer_certificate()
         if self._pins is not None and (shown is None or not is_pinned(shown, self._pins)):
             self._fail(AuthenticationError("the certificate is not the one that SDP promised"))
             return

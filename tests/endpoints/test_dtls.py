@@ -4,8 +4,11 @@ from random import Random
 
 import numpy as np
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 from hypothesis import given
 from hypothesis import strategies as st
+from OpenSSL import crypto
 
 from labkit.codec import Blank
 from labkit.core.rtpsession import RtpSession
@@ -18,6 +21,8 @@ from labkit.endpoints.dtls import (
     fingerprint,
     is_client_hello,
     is_dtls,
+    make_connection,
+    make_context,
 )
 from labkit.endpoints.dtlsdoor import DtlsDoor
 from labkit.endpoints.dtlssrtp import DtlsSrtp
@@ -100,6 +105,23 @@ def test_a_weak_hash_is_not_believed():
     bob, alice = Handshake(BOBS, Setup.ACTIVE, strong), Handshake(ALICES, Setup.PASSIVE, None)
     exchange(bob, alice)
     assert bob.stage is alice.stage is Stage.DONE
+
+
+@pytest.mark.parametrize("version", [1, 5, 0x80])
+def test_a_certificate_that_only_openssl_can_read_raises_nothing(version):
+    """Its version is none that there is. OpenSSL does not mind; stricter parsers raise."""
+    der = x509.load_pem_x509_certificate(BOBS.certificate).public_bytes(Encoding.DER)
+    field = bytes.fromhex("a003020102")
+    odd = der.replace(field, field[:-1] + bytes([version]), 1)
+    assert odd != der
+    context = make_context(BOBS, PIN_ALICE)
+    with pytest.warns(DeprecationWarning):
+        context.use_certificate(crypto.load_certificate(crypto.FILETYPE_ASN1, odd))
+    bob = Handshake(BOBS, Setup.ACTIVE, None, connection=make_connection(context, Setup.ACTIVE))
+    alice = Handshake(ALICES, Setup.PASSIVE, PIN_BOB)
+    exchange(bob, alice)
+    assert str(alice.error) == "the certificate is not the one that SDP promised"
+    assert bob.stage is Stage.FAILED
 
 
 def test_no_suite_in_common():
