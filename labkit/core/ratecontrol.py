@@ -50,7 +50,8 @@ LOOK: Final = ms(500)
 """How often to look at a queue, and how often to ask for RTCP's reports: twenty of 100 bytes in ten
 seconds are 1.6 kbit/s, within RTCP's five per cent of 64 (RFC 3550 section 6.2)."""
 LONGEST_STEP: Final = seconds(5)
-"""More than the increase of so much time is never added at once: it is RTCP's usual interval."""
+"""More than the increase of so much time is never added at once, and an answer is not waited for
+longer: it is RTCP's usual interval."""
 
 
 class RateController(Protocol):
@@ -113,7 +114,8 @@ class Aimd:
             if feedback.delivered is not None:
                 through = min(through, feedback.delivered)
             self._set(int(self.decrease * through))
-            self._settled = now + elapsed + (feedback.round_trip or feedback.queued)
+            answer = min(feedback.round_trip or feedback.queued, LONGEST_STEP)
+            self._settled = now + elapsed + answer  # a peer may report any round trip
         elif self.signal is Signal.NORMAL:
             self._set(self._bitrate + self.increase * elapsed // NS_PER_S)
 

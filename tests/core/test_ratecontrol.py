@@ -106,6 +106,14 @@ def test_one_overload_costs_once():
     assert rates == [51_000, 51_000, 51_000, 43_350, 43_350]
 
 
+def test_a_round_trip_that_lies_makes_nobody_deaf():
+    """18 hours is what LSR and DLSR can say at most (RFC 3550 section 6.4.1)."""
+    controller = Aimd(Says(Signal.OVERUSE), start=60_000)
+    for turn in range(4):
+        controller.on_feedback(Feedback(round_trip=seconds(65_535)), seconds(6 * turn))
+    assert controller.bitrate < 40_000
+
+
 def test_the_most_careful_detector_counts():
     for first in Signal:
         for second in Signal:

@@ -15,6 +15,7 @@ from labkit.core.ratecontrol import PATIENCE
 from labkit.core.session import Report, Stats
 from labkit.core.source import Clip
 from labkit.endpoints.simulcast import WARM_UP, Simulcast, renditions
+from labkit.endpoints.voice import Voice
 from labkit.lab.sources import speech
 from labkit.words.errors import BadInput
 from labkit.words.units import ms, seconds
@@ -185,6 +186,25 @@ def test_what_cannot_be_a_simulcast_is_refused(codecs, why):
 def test_a_codec_with_one_bitrate_has_no_renditions():
     with pytest.raises(BadInput, match="one bitrate only"):
         renditions(Pcm())
+
+
+def test_one_voice_follows_a_controller_from_the_next_frame_on():
+    """Opus keeps to its bitrate on average; PCM has only one."""
+    voice = Voice(Opus(64_000), speech(), rng=Random(1))
+    voice.start(0)
+    assert voice.adapts
+
+    def octets(start: int, end: int) -> int:
+        made = [p for frame in range(start, end) for p in voice.tick(ms(20 * (frame + 1)))]
+        assert [b.seq - a.seq for a, b in pairwise(made)] == [1] * (end - start - 1)
+        return sum(len(packet.payload) for packet in made)
+
+    before = octets(0, 150)
+    voice.adapt(16_000)
+    assert octets(150, 300) < before / 3
+    plain = Voice(Pcm(), speech())
+    assert not plain.adapts
+    plain.adapt(16_000)  # and does no harm
 
 
 # Is a change heard? -----------------------------------------------------------------------------
