@@ -1,24 +1,32 @@
 """One voice, many listeners over TCP and UDP: who is let in, and how it ends for all."""
 
 import asyncio
+import socket
 from random import Random
 
 import numpy as np
 import pytest
 
-from labkit.codec import Blank
+from labkit.codec import Blank, Pcm
 from labkit.core.datagramsession import DatagramSession
-from labkit.core.session import Closed, Joined, Received, Role
+from labkit.core.delaypolicy import Fixed
+from labkit.core.flowcontrol import Drop
+from labkit.core.rtpsession import RtpSession
+from labkit.core.session import Closed, Joined, Limits, Received, Role
 from labkit.core.source import Clip
 from labkit.core.streamsession import StreamSession
+from labkit.endpoints.receiver import Heard, Receiver
 from labkit.endpoints.server import Server
 from labkit.endpoints.voice import Voice
 from labkit.live.broadcast import broadcast_tcp
 from labkit.live.clock import now
 from labkit.live.tcp import connect_tcp
 from labkit.live.udp import open_udp
+from labkit.wire.framing import Kind, pack
 from labkit.words.errors import BadInput
 from labkit.words.machine import Event
+from labkit.words.packet import Packet
+from labkit.words.units import ms
 
 pytestmark = pytest.mark.live
 
@@ -147,5 +155,119 @@ def test_over_datagrams_the_server_is_one_machine():
         assert all(end == Closed(True, "peer", "BYE") for end in ends)
         for listener in listeners:
             assert FRAMES - 5 <= len(listener.of(Received)) <= FRAMES
+
+    asyncio.run(main())
+
+
+# Together ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("transport", ["tcp", "rtp"])
+def test_two_receivers_play_the_same_instant_within_50_ms(transport):
+    """The second comes 200 ms after the first; each draws its own line by what arrives."""
+
+    async def main():
+        clip = Clip(np.zeros((50 * 960, 1), np.int16))
+        voice = Voice(Blank(), clip, rng=Random(1))
+
+        def session(role: Role, **options):
+            if transport == "tcp":
+                return StreamSession(role, "v=0")
+            return RtpSession(role, "v=0", rng=Random(), **options)
+
+        server = Server(voice, lambda _: session(Role.SENDER, ssrc=voice.ssrc))
+        adapter = await (broadcast_tcp(server) if transport == "tcp" else open_udp(server))
+        played: list[dict[int, int]] = [{}, {}]
+        ends = []
+        for heard in played:
+
+            def take(event: Event, heard: dict[int, int] = heard) -> None:
+                if isinstance(event, Heard) and event.timestamp is not None:
+                    heard[event.timestamp % 2**32] = event.now
+
+            peer = {"peer": adapter.address} if transport == "rtp" else {}
+            machine = Receiver(session(Role.RECEIVER, **peer), Blank(), policy=Fixed(ms(60)))
+            if transport == "tcp":
+                ends.append(await connect_tcp(machine, *adapter.address, on_event=take))
+            else:
+                ends.append(await open_udp(machine, on_event=take))
+            if heard is played[0]:
+                async with asyncio.timeout(10):
+                    while len(heard) < 10:
+                        await asyncio.sleep(0.001)
+        async with asyncio.timeout(10):
+            while not all(end.machine.finished for end in ends):
+                await asyncio.sleep(0.001)
+        for end in ends:
+            end.close()
+        (await adapter.close()) if transport == "tcp" else adapter.close()
+        both = played[0].keys() & played[1].keys()
+        apart = [abs(played[0][media] - played[1][media]) for media in both]
+        assert len(both) >= 25
+        assert max(apart) < ms(50)
+        assert sorted(apart)[len(apart) // 2] < ms(20)
+
+    asyncio.run(main())
+
+
+# At the door ------------------------------------------------------------------------------------
+
+
+def test_connections_that_never_ask_keep_nobody_out():
+    """Three hundred of them: the oldest are cut off, and a listener is heard among them."""
+
+    async def main():
+        server = stream_server(max_clients=2, max_waiting=4)
+        broadcast = await broadcast_tcp(server)
+        loop = asyncio.get_running_loop()
+        idle = []
+        for _ in range(300):
+            sock = socket.socket()
+            sock.setblocking(False)
+            await loop.sock_connect(sock, broadcast.address)
+            idle.append(sock)
+        listener = Listener(StreamSession(Role.RECEIVER))
+        await listener.over_tcp(broadcast.address)
+        assert (await listener.closed()).clean
+        assert len(listener.of(Received)) == FRAMES
+        assert server.refused["never asked for the stream"] >= 296
+        assert len(broadcast.connections) <= 4
+        await broadcast.close()
+        for sock in idle:
+            sock.close()
+
+    asyncio.run(main())
+
+
+def test_who_stops_reading_loses_packets_and_nobody_else_does():
+    """Faster than real time: the queue is at its bound, and the figures say so."""
+
+    async def main():
+        voice = Voice(Pcm(), rng=Random(1))
+        limits = Limits(queue=20, drop=Drop.NEWEST)
+        server = Server(voice, lambda _: StreamSession(Role.SENDER, "v=0", limits=limits))
+        broadcast = await broadcast_tcp(server)
+        listener = Listener(StreamSession(Role.RECEIVER))
+        await listener.over_tcp(broadcast.address)
+        with socket.create_connection(broadcast.address) as stalled:
+            stalled.sendall(pack(Packet(0, 0, b""), Kind.HELLO))
+            async with asyncio.timeout(10):
+                while server.listening() < 2:
+                    await asyncio.sleep(0.001)
+            said = 0
+            async with asyncio.timeout(20):
+                while max(c.dropped for c in server.figures(now()).clients) < 100:
+                    server.push_audio(np.zeros((960, 1), np.int16), now())
+                    broadcast.turn()
+                    said += 2  # 1920 bytes are cut into two packets
+                    while len(listener.of(Received)) < said:
+                        await asyncio.sleep(0)
+            figures = server.figures(now())
+        slow = max(figures.clients, key=lambda client: client.dropped)
+        fast = min(figures.clients, key=lambda client: client.dropped)
+        assert (slow.queued, slow.queue_limit) == (20, 20)
+        assert slow.lag > 0
+        assert (fast.queued, fast.dropped, fast.sent) == (0, 0, said)
+        await broadcast.close()
 
     asyncio.run(main())
