@@ -115,7 +115,7 @@ def test_a_certificate_that_only_openssl_can_read_raises_nothing(version):
     odd = der.replace(field, field[:-1] + bytes([version]), 1)
     assert odd != der
     context = make_context(BOBS, PIN_ALICE)
-    with pytest.warns(DeprecationWarning):
+    with pytest.warns(DeprecationWarning, match="X509"):
         context.use_certificate(crypto.load_certificate(crypto.FILETYPE_ASN1, odd))
     bob = Handshake(BOBS, Setup.ACTIVE, None, connection=make_connection(context, Setup.ACTIVE))
     alice = Handshake(ALICES, Setup.PASSIVE, PIN_BOB)
@@ -186,6 +186,24 @@ def test_any_bytes_do_no_harm(data, content):
 
 NOISY = handshakes()
 exchange(*NOISY)
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_a_spoiled_handshake_raises_nothing(seed):
+    """One byte of each datagram is another, or the datagram is cut."""
+    rng = Random(seed)
+    bob, alice = handshakes()
+    bob.tick(0)
+    for _ in range(4):
+        for source, target in ((bob, alice), (alice, bob)):
+            for data in source.transmits():
+                at = rng.randrange(13, len(data))
+                wrong = data[:at] + bytes([rng.randrange(256)]) + data[at + 1 :]
+                target.receive(wrong if rng.random() < 0.7 else data[: max(at, 14)], 0)
+                target.receive(data, 0)
+    assert {bob.stage, alice.stage} <= set(Stage)
+    if bob.stage is alice.stage is Stage.DONE:
+        assert bob.ours == alice.theirs
 
 
 def test_a_handshake_is_active_or_passive():
