@@ -27,11 +27,10 @@ from typing import Any, Final
 from OpenSSL import SSL
 
 from labkit.core.session import DEFAULT_LIMITS, Limits, Refused
-from labkit.endpoints.dtls import (
+from labkit.endpoints.dtls import Handshake, Stage
+from labkit.endpoints.dtlscontext import (
     DEFAULT_SUITES,
     Credentials,
-    Handshake,
-    Stage,
     drain,
     is_client_hello,
     is_dtls,

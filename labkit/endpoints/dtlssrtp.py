@@ -15,7 +15,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from labkit.core.session import Closed, Refused
-from labkit.endpoints.dtls import Handshake, Stage, is_dtls
+from labkit.endpoints.dtls import Handshake, Stage
+from labkit.endpoints.dtlscontext import is_dtls
 from labkit.endpoints.srtp import Reason, Srtp
 from labkit.wire.sdpdtls import Setup
 from labkit.words.errors import AuthenticationError, LocalProtocolError

@@ -16,7 +16,8 @@ this suits a sender that pushes. Who wants to be asked needs DTLS, or an answer 
 from collections.abc import Callable
 from typing import Any
 
-from labkit.endpoints.dtls import Credentials, Handshake
+from labkit.endpoints.dtls import Handshake
+from labkit.endpoints.dtlscontext import Credentials
 from labkit.endpoints.dtlssrtp import DtlsSrtp
 from labkit.endpoints.srtp import Srtp, new_key
 from labkit.wire import sdes

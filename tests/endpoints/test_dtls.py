@@ -15,9 +15,8 @@ from labkit.core.rtpsession import RtpSession
 from labkit.core.session import Closed, Refused, Role
 from labkit.core.source import Clip
 from labkit.endpoints import dtlsdoor
-from labkit.endpoints.dtls import (
-    Handshake,
-    Stage,
+from labkit.endpoints.dtls import Handshake, Stage
+from labkit.endpoints.dtlscontext import (
     fingerprint,
     is_client_hello,
     is_dtls,

@@ -10,7 +10,7 @@ from labkit.codec import Blank
 from labkit.core.rtpsession import RtpSession
 from labkit.core.session import Joined, Role
 from labkit.core.source import Clip
-from labkit.endpoints.dtls import fingerprint
+from labkit.endpoints.dtlscontext import fingerprint
 from labkit.endpoints.dtlsdoor import DtlsDoor
 from labkit.endpoints.dtlssrtp import DtlsSrtp
 from labkit.endpoints.receiver import Finished, Receiver

@@ -15,7 +15,8 @@ from labkit.core.delaypolicy import Fixed
 from labkit.core.rtpsession import RtpSession
 from labkit.core.session import Report, Role
 from labkit.core.source import Clip, Looped
-from labkit.endpoints.dtls import Handshake, fingerprint
+from labkit.endpoints.dtls import Handshake
+from labkit.endpoints.dtlscontext import fingerprint
 from labkit.endpoints.dtlssrtp import DtlsSrtp
 from labkit.endpoints.icelite import IceLite, new_words
 from labkit.endpoints.receiver import Heard, Receiver

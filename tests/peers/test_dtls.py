@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 from programs import Program, free_port
 
-from labkit.endpoints.dtls import Handshake, Stage, fingerprint
+from labkit.endpoints.dtls import Handshake, Stage
+from labkit.endpoints.dtlscontext import fingerprint
 from labkit.live.certs import Authority
 from labkit.live.udp import open_udp
 from labkit.wire.sdes import Suite
