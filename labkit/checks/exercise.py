@@ -20,6 +20,7 @@ from labkit.checks.subject import Subject
 from labkit.words.errors import BadInput
 
 WEEKS: Final = range(1, 13)
+FAULT: Final = "That is a fault of the check, not yours: please report this line."
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +100,9 @@ def _run(part: Part, bench: Bench) -> tuple[PartReport, bool]:
         share = 1.0 if share is None else share
     except Failed as failed:
         finding, share, over = failed.finding, failed.share, failed.over
+    except Exception as error:  # noqa: BLE001  (no batch stops, and no lesson, for a fault of ours)
+        what, found = "the check runs to its end", f"{type(error).__name__}: {error}"
+        finding, share = Finding(what, "a result", found[:300], FAULT, "fault"), 0.0
     points = round(part.points * min(max(share, 0.0), 1.0), 2)
     report = PartReport(
         part.name, part.title, points, part.points, tuple(bench.steps), finding, bench.drawing

@@ -12,8 +12,6 @@ This module is read without nbformat, so that a sandbox starts quickly, and deci
 """
 
 import ast
-import asyncio
-import inspect
 import json
 import linecache
 from collections.abc import Sequence
@@ -26,6 +24,8 @@ from labkit.words.errors import BadInput
 
 HEAR: Final = "hear"
 """The tag of cells that only play or draw."""
+CO_COROUTINE: Final = 0x80
+"""Of a code object's flags: it awaits something (`inspect.CO_COROUTINE`)."""
 CELL_TIME: Final = 30.0
 """Seconds that a cell may take."""
 
@@ -103,20 +103,23 @@ def execute(
     troubles: list[Trouble] = []
     for cell in cells:
         if not cell.skipped:
-            trouble = _run(cell, names, seconds)
+            trouble = run_cell(cell, names, seconds)
             if trouble is not None:
                 troubles.append(trouble)
     return names, troubles
 
 
-def _run(cell: Cell, names: dict[str, Any], seconds: float) -> Trouble | None:
+def run_cell(cell: Cell, names: dict[str, Any], seconds: float = CELL_TIME) -> Trouble | None:
+    """Run one cell in this namespace; what went wrong, if anything did."""
     file = f"<{cell.label}>"
     lines = cell.source.splitlines(keepends=True)
     linecache.cache[file] = (len(cell.source), None, lines, file)
     try:
         with limit(seconds):
             code = compile(cell.source, file, "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
-            if code.co_flags & inspect.CO_COROUTINE:
+            if code.co_flags & CO_COROUTINE:
+                import asyncio  # takes longer than all the rest, and few cells wait for anything
+
                 asyncio.run(eval(code, names))  # noqa: S307  (running it is the point)
             else:
                 exec(code, names)  # noqa: S102

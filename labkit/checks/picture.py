@@ -1,10 +1,12 @@
 """Pictures and captures of what a check did, drawn from plain data.
 
-Two kinds of drawing are known:
+Three kinds of drawing are known:
 
     {"kind": "turns", "frame": ns, "arrivals": [(now, seq, note)],
      "wanted": [(now, seq or None)], "yours": [(now, seq or None)]}
     {"kind": "frontier", "points": {name: [(delay in ms, loss in percent)]}, "ylabel": text}
+
+    {"kind": "bytes", "fields": [(name, first byte, last byte)], "wanted": hex, "yours": hex}
 
 The first is also a capture: its arrivals, as datagrams of our own header (`labkit.wire.minirtp`),
 each with what became of it as a comment. This module decides nothing.
@@ -16,7 +18,7 @@ from typing import Any
 
 from matplotlib.patches import Rectangle
 
-from labkit.lab.show import GREY, LATE, LINE, LOST, PLAYED, Picture, canvas, frontier
+from labkit.lab.show import GREY, LATE, LINE, LOST, PASTELS, PLAYED, Picture, canvas, frontier
 from labkit.wire import minirtp
 from labkit.wire.pcap import PcapngWriter
 from labkit.words.packet import Packet
@@ -25,6 +27,8 @@ from labkit.words.units import to_ms
 
 ENDS = ("10.0.0.1", 5004), ("10.0.0.2", 5006)
 """Who sends and who receives, in the capture."""
+MOST_BYTES = 20
+"""In the picture of two rows of them."""
 TICKS = 960
 """Of a 48 kHz clock in 20 ms."""
 
@@ -34,7 +38,42 @@ def draw(drawing: Mapping[str, Any]) -> Picture:
     if drawing["kind"] == "frontier":
         points = {name: [tuple(p) for p in pairs] for name, pairs in drawing["points"].items()}
         return frontier(points, ylabel=drawing["ylabel"])
+    if drawing["kind"] == "bytes":
+        return _bytes(drawing)
     return _turns(drawing)
+
+
+def _bytes(drawing: Mapping[str, Any]) -> Picture:
+    """Two rows of bytes, one above the other, under the names of the fields."""
+    wanted, yours = (bytes.fromhex(drawing[name])[:MOST_BYTES] for name in ("wanted", "yours"))
+    longest = max(len(wanted), len(yours))
+    with canvas(height=1.7) as (figure, rows):
+        axes = rows[0]
+        for (name, first, last), colour in zip(drawing["fields"], PASTELS, strict=False):
+            end = min(last + 1, longest)
+            axes.add_patch(Rectangle((first, 0), end - first, 2.45, facecolor=colour, lw=0))
+            axes.text((first + end) / 2, 2.65, name, ha="center", fontsize=9, color=LINE)
+        for y, data in ((1.75, wanted), (0.7, yours)):
+            for at, byte in enumerate(data):
+                wrong = y < 1 and data[at : at + 1] != wanted[at : at + 1]
+                style = {"color": LOST, "weight": "bold"} if wrong else {"color": LINE}
+                axes.text(
+                    at + 0.5,
+                    y,
+                    f"{byte:02x}",
+                    ha="center",
+                    va="center",
+                    family="monospace",
+                    **style,
+                )
+        axes.set_xlim(0, MOST_BYTES)
+        axes.set_ylim(0, 3.1)
+        axes.set_yticks([0.7, 1.75], ["yours", "wanted"])
+        axes.set_xticks(range(0, longest, 4))
+        axes.grid(visible=False)
+        axes.set_xlabel("byte")
+    differ = [str(at) for at in range(len(yours)) if yours[at : at + 1] != wanted[at : at + 1]]
+    return Picture(figure, f"bytes that differ: {', '.join(differ) or 'none'}")
 
 
 def _turns(drawing: Mapping[str, Any]) -> Picture:

@@ -32,6 +32,11 @@ from labkit.words.packet import Packet
 
 LONGEST: Final = 16_000_000
 """Characters of a line. Who reads a longer one stops reading, and has no answer."""
+MOST_PARTS: Final = 400_000
+"""Commas and brackets of a line. They bound what it becomes before it is read: `[[],[],[],…` is
+three characters a list, and a list is twenty times as large."""
+LARGEST_KEY: Final = 1 << 60
+"""Of a dict. Larger numbers can be chosen so that all have one hash, and a dict takes for ever."""
 
 
 def asks_to_text(asks: Sequence[Ask]) -> str:
@@ -57,18 +62,31 @@ def outcomes_from_text(line: str, asked: int) -> list[Outcome]:
     """The outcomes of a line, to so many questions. `NotPlain` when it is no such line."""
     if len(line) > LONGEST:
         raise NotPlain(f"an answer of {len(line)} characters")
+    if parts_of(line) > MOST_PARTS:
+        raise NotPlain(f"an answer of {parts_of(line)} parts")
     try:
         rows = json.loads(line)
         outcomes = [_outcome_in(row) for row in rows]
     except NotPlain:
         raise
-    except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError) as error:
+    except _UNREADABLE as error:
         raise NotPlain(f"an answer that cannot be read ({type(error).__name__})") from None
     whole = len(outcomes) == asked and all(type(o) is Returned for o in outcomes[:-1])
     early = 0 < len(outcomes) <= asked and type(outcomes[-1]) is not Returned
     if not whole and not (early and all(type(o) is Returned for o in outcomes[:-1])):
         raise NotPlain(f"{len(outcomes)} answers to {asked} questions")
     return outcomes
+
+
+_UNREADABLE: Final = (
+    ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError, MemoryError
+)  # fmt: skip
+"""What reading a line may raise when it is not as it is written here."""
+
+
+def parts_of(line: str) -> int:
+    """How many values a line has, at most."""
+    return line.count(",") + line.count("[") + line.count("{")
 
 
 def _outcome_out(outcome: Outcome) -> list[Any]:
@@ -98,7 +116,10 @@ def _outcome_in(row: Any) -> Outcome:
             if not kinds:
                 raise NotPlain("an error without a name")
             names = tuple(_text(name, 80) for name in kinds[:10])
-            return Raised(names, _text(message), _where(place), plain(_in(fields)))
+            known = plain(_in(fields))
+            if type(known) is not dict:
+                raise NotPlain("an error whose fields have no names")
+            return Raised(names, _text(message), _where(place), known)
         case "timed out":
             seconds, place = rest
             return TimedOut(float(seconds), _where(place))
@@ -164,10 +185,17 @@ def _in(value: Any) -> Any:
         case "t":
             return tuple(_in(item) for item in said)
         case "d":
-            return {_in(key): _in(item) for key, item in said}
+            return {_key(key): _in(item) for key, item in said}
         case "a":
             return _array(*said)
     raise NotPlain("a value of an unknown kind")
+
+
+def _key(said: Any) -> Any:
+    key = _in(said)
+    if type(key) in (str, bytes) or (type(key) is int and abs(key) < LARGEST_KEY):
+        return key
+    raise NotPlain("a dict with a key that is none")
 
 
 def _array(dtype: Any, shape: Any, data: Any) -> Any:

@@ -49,20 +49,34 @@ def _layout(bench: Bench) -> None:
         said = "a header of 12 bytes, then the payload"
         bench.holds(type(packed) is bytes, said, "bytes", shown(packed), "bytes")
         head, wanted = packed[:12], frame(seq, ts, payload)
+        bench.drawing = _beside(wanted, packed)
         for where, width, hint in ((0, 1, "version"), (1, 1, "kind")):
             what = f"byte {where} is {'ver, 1' if hint == 'version' else 'kind, 0 for sound'}"
             bench.equal(head[where : where + width], wanted[where : where + width], what, hint)
         for name, start, end in (("seq", 2, 4), ("ts", 4, 8)):
-            what = f"bytes {start} to {end - 1} are {name} = {wanted[start:end].hex(' ')} in hex"
+            what = f"bytes {start} to {end - 1} are {name}"
             field = wanted[start:end]
             swapped = [(head[start:end], "order")] if head[2:6] == struct.pack("!I", ts) else []
             mistakes = [(field[::-1], "endian"), *swapped]
             bench.equal(head[start:end], field, what, "fields", mistakes)
-        what = f"bytes 8 to 11 are len, {len(payload)}"
+        what = f"bytes 8 to 11 are len, for a payload of {len(payload)} bytes"
         length = wanted[8:12]
         mistakes = [(length[::-1], "endian"), (struct.pack("!I", len(payload) + 12), "len")]
         bench.equal(head[8:12], length, what, "len", mistakes)
         bench.equal(packed[12:], payload, "after 12 bytes of header comes the payload", "payload")
+        bench.drawing = None
+
+
+FIELDS: Final = (
+    ("ver", 0, 0), ("kind", 1, 1), ("seq", 2, 3), ("ts", 4, 7), ("len", 8, 11), ("payload", 12, 99),
+)  # fmt: skip
+
+
+def _beside(wanted: bytes, yours: bytes) -> dict[str, Any]:
+    """The bytes of a frame as data for a picture."""
+    return {
+        "kind": "bytes", "fields": FIELDS, "wanted": wanted[:32].hex(), "yours": yours[:32].hex()
+    }  # fmt: skip
 
 
 def _back(bench: Bench) -> None:

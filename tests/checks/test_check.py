@@ -5,7 +5,7 @@ import subprocess
 import time
 
 import pytest
-from wrong_answers import week06
+from wrong_answers import week01, week06
 from wrong_answers.wrong import solution
 
 import labkit
@@ -110,6 +110,14 @@ def test_a_failed_run_has_a_picture_and_its_packets(tmp_path, need):
     assert len(out.splitlines()) == len(arrivals)
     assert "late" in out
     assert "its packets, for Wireshark" in report._repr_html_()
+
+
+def test_wrong_bytes_stand_under_the_right_ones():
+    little = week01.packer("<BBHII", *week01.FIELDS)
+    report = check("01.1", little, only="layout")
+    assert report.show().alt == "bytes that differ: 2, 3, 4, 5, 6, 7, 8, 11"
+    assert "image/png" in report._repr_html_()
+    assert "for Wireshark" not in report._repr_html_()
 
 
 def test_the_policys_picture_is_the_frontier():

@@ -5,19 +5,25 @@ about, with the hint that helps; and a part or a hint that no wrong answer meets
 may not be there.
 """
 
+import itertools
 import json
 from functools import lru_cache
 from importlib import import_module
+from random import Random
 
+import numpy as np
 import pytest
 from wrong_answers.wrong import solution
 
-from labkit.checks import card, pipe
+from labkit.checks import card, pipe, week01
 from labkit.checks.bench import GENERAL
-from labkit.checks.exercise import Exercise, exercises, find
+from labkit.checks.exercise import Exercise, Part, exercises, find
 from labkit.checks.report import PUBLISHED, Report
-from labkit.checks.subject import InProcess
+from labkit.checks.subject import InProcess, Returned, Subject
+from labkit.core.delaypolicy import Adaptive
+from labkit.wire import framing
 from labkit.words.errors import BadInput
+from labkit.words.packet import Packet
 
 WEEKS = (1, 6)
 ALL = [each for week in WEEKS for each in exercises(week).values()]
@@ -109,6 +115,49 @@ def test_a_report_is_plain_data(wrong):
     assert card.html(back).startswith("<div")
 
 
+ODDITIES = [
+    None, True, 0, -1, 2**127, 1.5, float("nan"), float("inf"), "", "12", b"", b"\x01" * 40, [], {},
+    (), (1, 2), (1, 2, 3), [[1]], {"a": 1}, Packet(1, 2, b"x"), np.zeros((6, 1), np.int16),
+    np.zeros(0), np.zeros((2, 2)), (b"", b"", b""), (None,) * 3,
+]  # fmt: skip
+
+
+class Odd(Subject):
+    """Answers anything with any plain value: always the same one, or now this and now that."""
+
+    def __init__(self, *values):
+        self._values = itertools.cycle(values)
+
+    def ask(self, asks):
+        return [Returned(next(self._values)) for _ in asks]
+
+
+@pytest.mark.parametrize("exercise", ALL, ids=lambda e: e.name)
+def test_no_plain_value_brings_a_check_down(exercise: Exercise):
+    """What comes from a stranger's process may be anything."""
+    dice = Random(6)
+    rows = [[value] for value in ODDITIES]
+    rows += [dice.choices(ODDITIES, k=7) for _ in range(4)]
+    for values in rows:
+        report = exercise.run(Odd(*values))
+        for part in report.parts:
+            assert part.finding is None or part.finding.name != "fault", (values, str(report))
+        assert report.points <= report.of / 3, (values, str(report))
+        json.dumps(report.as_dict(), allow_nan=False)
+        assert str(report)
+
+
+def test_a_fault_of_ours_stops_nothing():
+    def broken(bench):
+        raise KeyError("seq")
+
+    parts = (Part("broken", "Broken", 1, broken), Part("well", "Well", 1, lambda bench: None))
+    report = Exercise("01.9", "Two parts", (), parts, {}).run(InProcess({}))
+    assert [part.points for part in report.parts] == [0, 1]
+    assert report.parts[0].finding.name == "fault"
+    assert "KeyError: 'seq'" in str(report)
+
+
 def test_hints_are_short_and_speak_to_the_reader():
     for exercise in ALL:
         for name, hint in exercise.hints.items():
@@ -122,3 +171,19 @@ def test_an_exercise_that_there_is_not():
         find("01.9")
     with pytest.raises(BadInput, match=r"no exercise '99\.1'"):
         find("99.1")
+
+
+# The kit's own parts against the same checks -----------------------------------------------------
+
+
+@pytest.mark.parametrize("size", [0, 1, 20, 65_535])
+def test_the_frame_of_week_1_is_the_one_that_the_kit_sends(size):
+    packet = Packet(40_000, 3_000_000_000, bytes(size))
+    assert week01.frame(*packet[:3]) == framing.pack(packet)
+
+
+def test_the_kits_own_policy_has_full_marks():
+    """Nobody is asked for what the kit does not do."""
+    for seed in (PUBLISHED, 1, 2):
+        report = find("06.3").run(InProcess({"MyPolicy": Adaptive}), seed)
+        assert report.passed, str(report)
