@@ -134,10 +134,15 @@ def _part(report: Report, part: PartReport, *, opened: bool) -> str:
     )
     more = ""
     if part.finding is not None:
-        summary = f'<summary style="{_QUIET};margin-left:1.6em;font-size:12px">why</summary>'
-        inside = _finding(report, part)
-        more = f"<details{' open' if opened else ''}>{summary}{inside}</details>"
+        more = _unfold("why", _finding(report, part), opened=opened)
+    elif part.drawing is not None:
+        more = _unfold("picture", _picture(part), opened=False)
     return f'<div style="padding:.35em 1em">{row}{more}</div>'
+
+
+def _unfold(word: str, inside: str, *, opened: bool) -> str:
+    summary = f'<summary style="{_QUIET};margin-left:1.6em;font-size:12px">{word}</summary>'
+    return f"<details{' open' if opened else ''}>{summary}{inside}</details>"
 
 
 def _finding(report: Report, part: PartReport) -> str:

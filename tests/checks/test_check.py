@@ -121,6 +121,9 @@ def test_wrong_bytes_stand_under_the_right_ones():
 
 
 def test_the_policys_picture_is_the_frontier():
+    solved = check("06.3", solution(6)["MyPolicy"], only="score")
+    assert "yours" in solved.show().alt, "also of who has full marks"
+    assert "picture</summary>" in solved._repr_html_()
     report = check("06.3", week06.FourJitters, only="score")
     assert "yours" in report.show().alt
     with pytest.raises(BadInput, match="no picture"):
