@@ -6,6 +6,9 @@
 A file is a row of blocks: one section header, one interface, and a block for each packet. Times
 are our `now`, in nanoseconds; in virtual time a capture begins at 1970 and is exact.
 
+TLS and QUIC hide what they carry; `with_secrets` puts the keys of a conversation into its capture,
+and Wireshark, which finds them there, shows it. **Who has such a file reads everything in it.**
+
 Each block is written whole. Leaving the `with` flushes, also when Ctrl-C is the reason; a file
 opened with `buffering=0` stays readable even when the process is killed.
 
@@ -46,6 +49,10 @@ PACKET: Final = struct.Struct("!IQII")
 # |                       bytes in this file                      |
 # |                    bytes as it was on the wire                |
 
+SECRETS: Final = struct.Struct("!II")
+# |       type of the secrets: 0x544c534b, "TLSK", a key log       |
+# |                     length of the secrets                     |
+
 OPTION: Final = struct.Struct("!HH")
 # |          option code          |  length of the value in bytes |
 
@@ -53,6 +60,9 @@ SECTION_HEADER: Final = 0x0A0D0D0A
 """Reads the same in both byte orders, and is broken by anything that turns LF into CRLF."""
 INTERFACE_DESCRIPTION: Final = 1
 ENHANCED_PACKET: Final = 6
+DECRYPTION_SECRETS: Final = 0x0A
+TLS_KEY_LOG: Final = 0x544C534B
+"""A key log in the format of NSS: a line each, label, client random, secret; QUIC's too."""
 MAGIC: Final = 0x1A2B3C4D
 """Says in which byte order all other numbers are; here network byte order."""
 
@@ -87,6 +97,47 @@ def enhanced_packet(now: int, packet: bytes, comment: str = "") -> bytes:
         raise LocalProtocolError(f"captured at {now}: {error}") from error
     options = [(OPT_COMMENT, comment.encode())] if comment else []
     return block(ENHANCED_PACKET, fixed + _whole_words(packet), options)
+
+
+def decryption_secrets(key_log: bytes) -> bytes:
+    """The block of a TLS key log (section 4.7); it must stand before the packets that it opens."""
+    body = SECRETS.pack(TLS_KEY_LOG, len(key_log)) + _whole_words(key_log)
+    return block(DECRYPTION_SECRETS, body, [])
+
+
+def with_secrets(capture: bytes, key_log: bytes) -> bytes:
+    """A capture that we wrote, with the keys that open it: they stand before its first packet."""
+    at = 0
+    while at + BLOCK.size <= len(capture):
+        block_type, size = BLOCK.unpack_from(capture, at)
+        if block_type not in (SECTION_HEADER, INTERFACE_DESCRIPTION):
+            break
+        at += size
+    return capture[:at] + decryption_secrets(key_log) + capture[at:]
+
+
+def shortened(capture: bytes, longest: int) -> bytes:
+    """A capture that we wrote, with `longest` bytes of each packet; how long it was stays known."""
+    out, at = bytearray(), 0
+    while at + BLOCK.size <= len(capture):
+        block_type, size = BLOCK.unpack_from(capture, at)
+        whole = capture[at : at + size]
+        if block_type == ENHANCED_PACKET:
+            whole = _shortened(whole, longest)
+        out += whole
+        at += size
+    return bytes(out)
+
+
+def _shortened(whole: bytes, longest: int) -> bytes:
+    interface, now, kept, length = PACKET.unpack_from(whole, BLOCK.size)
+    if kept <= longest:
+        return whole
+    begin = BLOCK.size + PACKET.size
+    packet = whole[begin : begin + longest]
+    options = whole[begin + kept + -kept % 4 : -4]
+    body = PACKET.pack(interface, now, longest, length) + _whole_words(packet) + options
+    return block(ENHANCED_PACKET, body, [])
 
 
 def block(block_type: int, body: bytes, options: list[tuple[int, bytes]]) -> bytes:

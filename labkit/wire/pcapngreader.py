@@ -9,7 +9,8 @@ are packets, or are passed over.
     +------------+--------------+-----------------------------------+--------------+
 
 Both lengths must agree, which shows damage at once. `labkit.wire.pcap` writes these files and draws
-the fields. This module reads no options of packets, no names and no keys.
+the fields. Keys of TLS (section 4.7) are kept, and not used. This module reads no options of
+packets and no names.
 """
 
 import struct
@@ -21,12 +22,14 @@ import numpy.typing as npt
 
 from labkit.wire.columns import EMPTY, STEPS, Bytes, Column, number, pull
 from labkit.wire.pcap import (
+    DECRYPTION_SECRETS,
     ENHANCED_PACKET,
     IF_TSRESOL,
     INTERFACE_DESCRIPTION,
     MAGIC,
     OPT_COMMENT,
     SECTION_HEADER,
+    TLS_KEY_LOG,
 )
 from labkit.wire.pcapreader import MAX_PACKET, Records, Scan, no_records
 from labkit.words.errors import Malformed, WireError
@@ -48,6 +51,8 @@ LEAST_BLOCK: Final = 12
 MOST_BLOCK: Final = 16 << 20
 """Wireshark's limit too."""
 MAX_INTERFACES: Final = 4096
+MAX_SECRETS: Final = 1 << 20
+"""Bytes of keys that are kept; a connection has about a thousand."""
 
 _SPEC: Final = "draft-ietf-opsawg-pcapng section 4"
 _LATEST: Final = (1 << 63) - 1
@@ -71,6 +76,7 @@ class Pcapng:
 
     def __init__(self) -> None:
         self.comments: list[str] = []
+        self.secrets: list[bytes] = []
         self._order = "<"
         self._interfaces: list[Interface] = []
         self._last = 0  # time of the last packet, for those that have none
@@ -163,6 +169,14 @@ class Pcapng:
                 self.comments.append(value.decode(errors="replace"))
         self._interfaces.append(Interface(link, longest, resolution, offset))
 
+    def _add_secrets(self, data: Bytes, at: int, size: int) -> None:
+        body = data[at + 8 : at + size - 4].tobytes()
+        if len(body) < 8:
+            return
+        kind, length = struct.unpack_from(self._order + "II", body)
+        if kind == TLS_KEY_LOG and sum(map(len, self.secrets)) + length <= MAX_SECRETS:
+            self.secrets.append(body[8 : 8 + length])
+
     # Packets ----------------------------------------------------------------------------------
 
     def _packets(
@@ -170,6 +184,8 @@ class Pcapng:
     ) -> tuple[Records, WireError | None]:
         for index in np.flatnonzero(types == INTERFACE_DESCRIPTION):
             self._add_interface(data, int(places[index]), int(sizes[index]))
+        for index in np.flatnonzero(types == DECRYPTION_SECRETS):
+            self._add_secrets(data, int(places[index]), int(sizes[index]))
         chosen = (types == ENHANCED_PACKET) | (types == SIMPLE_PACKET) | (types == OBSOLETE_PACKET)
         if not chosen.all():
             places, types, sizes = places[chosen], types[chosen], sizes[chosen]

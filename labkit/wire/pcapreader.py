@@ -98,6 +98,7 @@ class Format(Protocol):
     """A kind of file: the two formats have this in common."""
 
     comments: list[str]
+    secrets: list[bytes]
 
     def scan(self, data: Bytes, end: int, base: int, count: int) -> Scan:
         """Read the whole records in `data[:end]`, which lies at `base` in the file.
@@ -123,6 +124,11 @@ class CaptureReader:
     def comments(self) -> list[str]:
         """What somebody wrote into the file about all of it; pcapng only."""
         return self._format.comments if self._format is not None else []
+
+    @property
+    def secrets(self) -> list[bytes]:
+        """Key logs of TLS and QUIC that open what was captured; pcapng only."""
+        return self._format.secrets if self._format is not None else []
 
     def receive(self, data: bytes) -> Records:
         """The packets that are whole now. After an error: none."""
@@ -211,6 +217,7 @@ class Pcap:
 
     def __init__(self, order: str, unit: int, link: int) -> None:
         self.comments: list[str] = []
+        self.secrets: list[bytes] = []
         self._unit = unit
         self._link = link
         self._order = order

@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import struct
 import subprocess
 from pathlib import Path
@@ -15,6 +16,7 @@ from scapy.utils import PcapNgReader
 
 from labkit.wire import ip, pcap, rtp
 from labkit.wire.pcap import PcapngWriter
+from labkit.wire.pcapreader import CaptureReader
 from labkit.words.errors import LocalProtocolError
 from labkit.words.packet import Packet
 from labkit.words.seqnum import add16
@@ -217,3 +219,57 @@ def test_a_comment_has_its_limit_too():
 def test_the_largest_datagram_of_each_family_passes():
     assert len(ip.udp(bytes(65_507), ANN4, BEN4)) == 65_535
     assert len(ip.udp(bytes(65_527), ANN6, BEN6)) == 65_535 + 40
+
+
+KEYS = b"CLIENT_RANDOM " + b"5a" * 32 + b" " + b"a5" * 48 + b"\n"
+
+
+def test_keys_stand_before_the_first_packet_and_are_read_back():
+    """Section 4.7: type TLSK, and whole words; nothing else of the file changes."""
+    out = io.BytesIO()
+    with PcapngWriter(out) as capture:
+        for now in range(3):
+            capture.udp(now, b"hidden", ANN4, BEN4)
+    plain = out.getvalue()
+    reader, keyed = CaptureReader(), CaptureReader()
+    before = reader.receive(plain)
+    after = keyed.receive(pcap.with_secrets(plain, KEYS))
+    keyed.receive_eof()
+    assert keyed.error is None
+    assert keyed.secrets == [KEYS]
+    assert reader.secrets == []
+    assert after.time.tolist() == before.time.tolist()
+    at = len(pcap.section_header() + pcap.interface_description())
+    block = pcap.decryption_secrets(KEYS)
+    assert pcap.with_secrets(plain, KEYS) == plain[:at] + block + plain[at:]
+    assert struct.unpack_from("!IIII", block) == (0x0A, len(block), 0x544C534B, len(KEYS))
+    assert len(block) % 4 == 0
+
+
+def test_more_keys_than_anybody_needs_are_not_kept():
+    out = io.BytesIO()
+    PcapngWriter(out)
+    many = pcap.decryption_secrets(bytes(600_000)) * 3
+    reader = CaptureReader()
+    reader.receive(out.getvalue() + many)
+    assert [len(each) for each in reader.secrets] == [600_000]
+
+
+@pytest.mark.peer
+def test_tshark_finds_the_keys_and_knows_how_long_a_shortened_packet_was(need, tmp_path):
+    """capinfos says what is in the file; tshark reads headers of packets that are cut off."""
+    need("tshark")
+    need("capinfos")
+    path = tmp_path / "keys.pcapng"
+    out = io.BytesIO()
+    with PcapngWriter(out) as capture:
+        for size in (10, 50, 51, 52, 53, 900):
+            capture.udp(size, bytes(size), ANN4, BEN4, comment="as it was")
+    path.write_bytes(pcap.with_secrets(pcap.shortened(out.getvalue(), 80), KEYS))
+    rows = tshark(path, "frame.len", "frame.cap_len", "udp.length", "frame.comment")
+    assert rows == [
+        [str(size + 28), str(min(size + 28, 80)), str(size + 8), "as it was"]
+        for size in (10, 50, 51, 52, 53, 900)
+    ]
+    said = subprocess.run(["capinfos", path], capture_output=True, text=True, check=True).stdout
+    assert re.search(r"decryption secrets in file: +1", said)
