@@ -96,6 +96,7 @@ def connect(options: argparse.Namespace) -> int:
         token=transports.ADMITTING,
         client=transports.SECURE,
         server_name=transports.SECURE,
+        keys=transports.SECURE,
         pin=("wss",),
     )
     if options.no_sound and options.out is None:

@@ -145,8 +145,12 @@ def _listening_websocket(options: argparse.Namespace) -> Any:
         return layer
     from labkit.endpoints.tls import Tls
     from labkit.live.certs import client_context, pinned_context
+    from labkit.live.secretfile import open_key_log
 
     ours = _own_files(options)
+    if options.keys:
+        open_key_log(options.keys).close()  # so that nobody else can read what OpenSSL writes
+        ours["keys_to"] = options.keys
     if options.pin:
         context = pinned_context(**ours)
     else:
@@ -158,6 +162,7 @@ def _listening_websocket(options: argparse.Namespace) -> Any:
 def _listening_quic(options: argparse.Namespace) -> Any:
     from labkit.endpoints.quic import QuicSession
     from labkit.endpoints.quictls import ClientCredentials
+    from labkit.live.secretfile import open_key_log
 
     certificate = key = None
     if options.client:
@@ -166,7 +171,11 @@ def _listening_quic(options: argparse.Namespace) -> Any:
         _read(options.certs / "ca.pem"), options.server_name or options.called, certificate, key
     )
     return QuicSession(
-        Role.RECEIVER, credentials=credentials, peer=options.addr, token=_token(options) or ""
+        Role.RECEIVER,
+        credentials=credentials,
+        peer=options.addr,
+        token=_token(options) or "",
+        key_log=open_key_log(options.keys) if options.keys else None,
     )
 
 
@@ -283,6 +292,10 @@ def add_client_options(sub: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--pin", action="append", default=[], metavar="SHA256",
         help="wss: trust this certificate, whoever signed it",
+    )  # fmt: skip
+    group.add_argument(
+        "--keys", type=Path, metavar="FILE",
+        help="write the keys here, for Wireshark; whoever has them reads everything",
     )  # fmt: skip
 
 

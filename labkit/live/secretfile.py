@@ -10,7 +10,7 @@ import os
 import secrets
 import stat
 from pathlib import Path
-from typing import Final
+from typing import Final, TextIO
 
 from labkit.core.token import MAX_TOKEN, MIN_SECRET
 from labkit.words.errors import BadInput
@@ -50,6 +50,18 @@ def read_token(path: Path) -> str:
     if not token or len(token) > MAX_TOKEN:
         raise BadInput(f"{path} holds no token", remedy)
     return token
+
+
+def open_key_log(path: Path) -> TextIO:
+    """A file for the keys of connections, open at its end: NSS key log, as Wireshark reads it.
+
+    Who reads it reads those conversations. `BadInput` when it cannot be written.
+    """
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    except OSError as error:
+        raise BadInput(f"{path}: {error.strerror}", "a folder that is yours") from error
+    return os.fdopen(descriptor, "a", encoding="ascii")
 
 
 def write_private(path: Path, text: str) -> None:
