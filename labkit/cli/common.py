@@ -167,6 +167,14 @@ def some(text: str) -> int:
     return value
 
 
+def kilobits(text: str) -> tuple[int, ...]:
+    """Bitrates in kbit/s with commas, as an argument type; in bits a second."""
+    bitrates = tuple(int(positive(each) * 1000) for each in text.split(","))
+    if len(set(bitrates)) != len(bitrates):
+        raise argparse.ArgumentTypeError(f"{text!r} has a bitrate twice")
+    return bitrates
+
+
 def dscp(text: str) -> int:
     """A DSCP by name or number, as an argument type."""
     from labkit.words.dscp import read_dscp

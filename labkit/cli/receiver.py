@@ -16,6 +16,7 @@ CONNECT_EXAMPLES = """\
   receiver connect --proto udp --addr 127.0.0.1:5000 --buffer-ms 60 --out heard.wav
   receiver connect --proto rtp --addr 127.0.0.1:5000 --adaptive
   receiver connect --proto rtp --sdp voice.sdp            whoever sends to the port in the SDP
+  receiver connect --proto rtp --addr 239.255.0.1:5004 --interface 192.0.2.8
   receiver connect --proto wss --addr localhost:5000 --certs certs --token token.txt
   receiver connect --proto quic --addr localhost:5000 --certs certs --metrics 9465
 """
@@ -49,7 +50,10 @@ def make_parser() -> argparse.ArgumentParser:
     sub.add_argument(
         "--addr", type=common.address, metavar="HOST:PORT", help="where the streamer is"
     )
-    sub.add_argument("--sdp", metavar="FILE", help="RTP: listen where and to what this says")
+    sub.add_argument(
+        "--interface", metavar="ADDRESS", help="multicast: ours, on the network of the group"
+    )
+    sub.add_argument("--sdp", metavar="FILE", help="RTP: what comes, and without --addr where")
     group = sub.add_mutually_exclusive_group()
     group.add_argument("--buffer-ms", type=common.positive, help="a fixed playout delay")
     group.add_argument(
@@ -87,7 +91,7 @@ def connect(options: argparse.Namespace) -> int:
     """Receive until the stream ends, the time is up, or Ctrl-C."""
     from labkit.cli.receiving import connect as run
 
-    if (options.addr is None) == (options.sdp is None):
+    if options.addr is None and options.sdp is None:
         raise BadInput("where is the streamer?", "--addr HOST:PORT, or --proto rtp --sdp FILE")
     if options.sdp and options.proto != "rtp":
         raise BadInput("--sdp describes an RTP stream", "--proto rtp")
@@ -97,7 +101,7 @@ def connect(options: argparse.Namespace) -> int:
         client=transports.SECURE,
         server_name=transports.SECURE,
         keys=transports.SECURE,
-        pin=("wss",),
+        pin=("wss", "rtp"),
     )
     if options.no_sound and options.out is None:
         raise BadInput("without sound and without a file there is nothing to do", "--out heard.wav")

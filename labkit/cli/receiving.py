@@ -20,6 +20,7 @@ from labkit.core.session import Closed, Joined, Refused, Report
 from labkit.endpoints.receiver import Finished, Heard, Receiver
 from labkit.endpoints.receiverfigures import receiver_figures
 from labkit.live.clock import now
+from labkit.live.multicast import is_group, join_group
 from labkit.live.relaying import resolve
 from labkit.live.soundcard import Playback
 from labkit.live.tcp import TcpConnection, connect_again, connect_tcp
@@ -124,6 +125,9 @@ class _Listener:
         self.leaving = False
         """We say goodbye, and listen no more."""
         self.description = ""
+        self.described: sdp.SessionDescription | None = None
+        if options.sdp:
+            self.description, self.described = _read_sdp(options.sdp)
         self.receiver = Receiver(
             self.session(),
             policy=Fixed(ms(options.buffer_ms)) if options.buffer_ms else Adaptive(),
@@ -137,7 +141,7 @@ class _Listener:
 
     def session(self) -> Any:
         """A fresh session with the streamer."""
-        return receiver_session(self.options)
+        return receiver_session(self.options, self.described)
 
     def figures(self, instant: int) -> ReceiverFigures:
         """What is known at this instant."""
@@ -271,14 +275,20 @@ async def _follow_udp(
     rtcp_port = port
     if options.addr and ":" in options.addr[0]:
         host = "::"
-    if options.sdp:
-        listener.description, described = _read_sdp(options.sdp)
+    group = options.addr if options.addr and is_group(options.addr[0]) else None
+    if group and options.interface:
+        host = options.interface
+    described = listener.described
+    pushed = described is not None and not options.addr
+    if described is not None and pushed:
         host, port, rtcp_port = described.host, described.port, described.rtcp_port
     endpoint = await open_udp(listener.receiver, host=host, port=port, on_event=listener.take)
     try:
+        if group:
+            await join_group(endpoint, group)
         if rtcp_port != port:
             await endpoint.also_listen(host, rtcp_port)
-        if options.sdp:
+        if pushed:
             listener.status.say(f"waiting for RTP on {host}:{port}")
         await _watch(listener, stop, endpoint.done)
         listener.leave()

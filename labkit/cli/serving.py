@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import socket
+from collections import Counter
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -10,14 +11,17 @@ from random import SystemRandom
 from typing import Any
 
 from labkit.cli import common
-from labkit.cli.transports import SECURE, STREAMS, ServerSide
+from labkit.cli.protection import write_description
+from labkit.cli.transports import STREAMS, ServerSide
 from labkit.cli.watching import Watch, watching
 from labkit.core.session import Closed, Joined, Refused, Report
 from labkit.core.source import Looped
 from labkit.endpoints.server import Server
+from labkit.endpoints.simulcast import Simulcast, renditions
 from labkit.endpoints.voice import Voice
 from labkit.live.broadcast import TcpBroadcast, broadcast_tcp
 from labkit.live.clock import now
+from labkit.live.multicast import is_group, join_group
 from labkit.live.relaying import resolve
 from labkit.live.sockopts import set_mark
 from labkit.live.udp import UdpEndpoint, open_udp
@@ -27,8 +31,10 @@ from labkit.words.trace import Did
 from labkit.words.units import NS_PER_S, bitrate, seconds, to_ms
 
 STATUS_EVERY = 0.5
-MAX_REFUSALS = 5
-"""Refusals a second that are told one by one."""
+MAX_LINES = 5
+"""Refusals a second that are told one by one, and as many leavings and reports."""
+MAX_JOINED = 20
+"""Listeners a second of whom it is told that they joined."""
 GOODBYE = 1.0
 """Seconds that our goodbyes may take to be confirmed; who listens in silence never does."""
 
@@ -47,7 +53,7 @@ async def serve(options: argparse.Namespace, stop: asyncio.Event) -> int:
         sent = _Sent(server)
         host, port = adapter.address
         status.say(f"serving {voice.codec.format} over {options.proto} on {host}:{port}")
-        side.description = _describe(options, voice, host, port, status)
+        side.description = _describe(options, side, host, port, status)
         if options.to:
             _push(options, server, adapter)
         microphone = (
@@ -70,18 +76,22 @@ def _voice(options: argparse.Namespace) -> Voice:
     if options.source != "mic":
         source = common.source_from(options.source, codec.sample_rate, codec.channels)
         source = Looped(source) if options.loop else source
+    if options.simulcast:
+        return Simulcast(renditions(codec, options.simulcast), source, rng=SystemRandom())
     return Voice(codec, source, rng=SystemRandom())
 
 
 def _server(options: argparse.Namespace, voice: Voice, side: ServerSide) -> tuple[Any, Server]:
     """The machine on the socket, and the server in it: for most transports they are one."""
+    # A key in a description is for one: two who share it would share a keystream.
+    most = 1 if options.srtp == "sdes" else options.max_clients
 
     def server(make: Callable[[Address], Any]) -> Server:
-        return Server(voice, make, max_clients=options.max_clients)
+        return Server(voice, make, max_clients=most)
 
     if options.proto != "quic":
         made = server(side.make)
-        return made, made
+        return side.protection.around(made), made
     from labkit.endpoints.quicserver import QuicServer
 
     quic = QuicServer(side.make, server)
@@ -118,6 +128,9 @@ async def _open(
         adapter = await broadcast_tcp(machine, nodelay=options.nodelay, **where)
     else:
         adapter = await open_udp(machine, **where)
+    if options.to and is_group(options.to[0]):
+        assert isinstance(adapter, UdpEndpoint)
+        await join_group(adapter, options.to, ttl=options.ttl)
     if options.dscp is not None:
         for sock in adapter.sockets:
             set_mark(sock, options.dscp)
@@ -125,24 +138,20 @@ async def _open(
 
 
 def _describe(
-    options: argparse.Namespace, voice: Voice, host: str, port: int, status: common.StatusLine
+    options: argparse.Namespace, side: ServerSide, host: str, port: int, status: common.StatusLine
 ) -> str:
     """Say how to listen, write the SDP where it was asked for, and return it."""
+    security = side.protection.security
     if options.to:
         host, port = options.to
     else:
-        shown = "".join(
-            [
-                f" --certs {options.certs}" if options.proto in SECURE else "",
-                " --token FILE" if options.secret else "",
-            ]
-        )
         status.say(
-            f"listen with: receiver connect --proto {options.proto} --addr {host}:{port}{shown}"
+            f"listen with: receiver connect --proto {options.proto} --addr {host}:{port}"
+            f"{side.advice}"
         )
-    text = sdp.describe(voice.codec.format, host=host, port=port)
+    text = sdp.describe(side.voice.codec.format, host=host, port=port, security=security)
     if options.sdp:
-        Path(options.sdp).write_text(text, newline="")
+        write_description(Path(options.sdp), text, secret=options.srtp == "sdes")
         status.say(f"SDP in {options.sdp}")
     return text
 
@@ -196,14 +205,18 @@ class _Sent:
 
 
 class _Reporter:
-    """Says what happens. Somebody who sends noise must not fill the terminal."""
+    """Says what happens.
+
+    Somebody who sends noise must not fill the terminal, or the disk that it is written to: of each
+    kind a few lines a second are said, and the metrics count the others.
+    """
 
     def __init__(self, status: common.StatusLine, watch: Watch) -> None:
         self._status = status
         self._watch = watch
         self._second = 0
-        self._refused = 0
-        """In that second."""
+        self._said: Counter[str] = Counter()
+        """How often in that second, by kind."""
         self._last = ""
 
     def take(self, event: Event) -> None:
@@ -211,27 +224,29 @@ class _Reporter:
         self._watch.take(event)
         match event:
             case Joined():
-                self._status.say("a receiver joined")
+                self._say("joined", "a receiver joined", MAX_JOINED)
             case Closed(why=why) if why == self._last:
                 pass  # of who was refused, that was said
             case Closed(clean=clean, why=why):
-                self._status.say(f"a receiver left: {why}{'' if clean else ' (not clean)'}")
+                self._say("left", f"a receiver left: {why}{'' if clean else ' (not clean)'}")
             case Refused(error=error):
-                self._refuse(str(error))
+                self._last = str(error)
+                self._say("refused", f"refused: {error}")
             case Report(ours=False) as r:
                 trip = "" if r.round_trip is None else f", round trip {to_ms(r.round_trip):.1f} ms"
-                self._status.say(
+                self._say(
+                    "report",
                     f"RTCP from the receiver: lost {r.fraction_lost:.1%} lately, "
-                    f"{r.cumulative_lost} in all, jitter {to_ms(r.jitter):.1f} ms{trip}"
+                    f"{r.cumulative_lost} in all, jitter {to_ms(r.jitter):.1f} ms{trip}",
                 )
 
-    def _refuse(self, why: str) -> None:
+    def _say(self, kind: str, text: str, most: int = MAX_LINES) -> None:
         second = now() // NS_PER_S
         if second != self._second:
-            self._second, self._refused = second, 0
-        self._refused += 1
-        self._last = why
-        if self._refused < MAX_REFUSALS:
-            self._status.say(f"refused: {why}")
-        elif self._refused == MAX_REFUSALS:
-            self._status.say(f"refused: {why}, and more; the metrics count them")
+            self._second = second
+            self._said.clear()
+        self._said[kind] += 1
+        if self._said[kind] < most:
+            self._status.say(text)
+        elif self._said[kind] == most:
+            self._status.say(f"{text}, and more; the metrics count them")

@@ -18,6 +18,9 @@ SERVE_EXAMPLES = """\
   streamer serve --proto tcp --port 5000 --source speech
   streamer serve --proto udp --port 5000 --source tone --codec pcm
   streamer serve --proto rtp --port 5000 --source voice.wav --fec --bitrate 24000
+  streamer serve --proto rtp --port 5000 --source speech --srtp dtls
+  streamer serve --proto rtp --source speech --host 192.0.2.7 --to 239.255.0.1:5004
+  streamer serve --proto rtp --port 5000 --source speech --loop --simulcast
   streamer serve --proto wss --port 5000 --source speech --certs certs --secret secret.txt
   streamer serve --proto quic --port 5000 --source speech --certs certs --metrics 9464
   streamer serve --proto rtp --port 5000 --to 127.0.0.1:6000 --sdp voice.sdp
@@ -51,7 +54,11 @@ def make_parser() -> argparse.ArgumentParser:
     _add_source(sub)
     sub.add_argument("--loop", action="store_true", help="begin again when the source ends")
     sub.add_argument(
-        "--to", type=common.address, metavar="HOST:PORT", help="RTP: send here unasked"
+        "--to", type=common.address, metavar="HOST:PORT",
+        help="RTP: send here unasked; a group of multicast too, by way of --host",
+    )  # fmt: skip
+    sub.add_argument(
+        "--ttl", type=common.some, default=1, metavar="N", help="routers that a group is behind (1)"
     )
     sub.add_argument(
         "--sdp", type=common.output_path, metavar="FILE", help="RTP: write the SDP here"
@@ -69,6 +76,10 @@ def make_parser() -> argparse.ArgumentParser:
     group.add_argument(
         "--drop", choices=["oldest", "newest", "to-key-point"], default="oldest",
         help="what goes when they are too many (oldest)",
+    )  # fmt: skip
+    group.add_argument(
+        "--simulcast", type=common.kilobits, nargs="?", const="64,32,16", metavar="KBIT,…",
+        help="to each the bitrate that its line carries (64,32,16)",
     )  # fmt: skip
     transports.add_server_options(sub)
     watching.add_options(sub)
@@ -148,7 +159,8 @@ def serve(options: argparse.Namespace) -> int:
         options,
         nodelay=transports.STREAMS,
         secret=transports.ADMITTING,
-        pin=transports.SECURE,
+        pin=(*transports.SECURE, "rtp"),
+        srtp=("rtp",),
         origin=("ws", "wss"),
     )
     return common.run_until_interrupt(lambda stop: run(options, stop))

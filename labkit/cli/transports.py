@@ -4,7 +4,7 @@
     ws     WebSocket(StreamSession)         over TCP
     wss    Tls(WebSocket(StreamSession))    over TCP
     udp    DatagramSession                  over UDP
-    rtp    RtpSession                       over UDP
+    rtp    RtpSession; in Srtp by --srtp    over UDP
     quic   QuicSession                      over UDP
 
 Certificates come from a folder that `labkit certs` has made, secrets and tokens from files: a
@@ -17,8 +17,10 @@ from pathlib import Path
 from random import SystemRandom
 from typing import Any, Final
 
+from labkit.cli.protection import protected, protection
 from labkit.core.datagramsession import DatagramSession
 from labkit.core.flowcontrol import Drop
+from labkit.core.ratecontrol import LOOK
 from labkit.core.rtpsession import RtpSession
 from labkit.core.session import DEFAULT_LIMITS, Limits, Role
 from labkit.core.streamsession import StreamSession
@@ -26,7 +28,7 @@ from labkit.endpoints.voice import Voice
 from labkit.live.clock import wallclock_offset
 from labkit.words.errors import AuthenticationError, BadInput
 from labkit.words.machine import Address
-from labkit.words.units import seconds
+from labkit.words.units import seconds, to_seconds
 
 STREAMS: Final = ("tcp", "ws", "wss")
 DATAGRAMS: Final = ("udp", "rtp", "quic")
@@ -43,12 +45,27 @@ class ServerSide:
     def __init__(self, options: argparse.Namespace, voice: Voice) -> None:
         self.description = ""
         self.gate = _gate(options)
+        self.voice = voice
+        self.protection = protection(options)
         self._options = options
-        self._voice = voice
         self._limits = _limits(options)
         self._pins: Any = frozenset(options.pin) if options.pin else None
         self._context: Any = _server_context(options) if options.proto == "wss" else None
         self._credentials: Any = self._shown() if options.proto == "quic" else None
+
+    @property
+    def advice(self) -> str:
+        """What a receiver has to say beyond the address."""
+        certs = f" --certs {self._options.certs}" if self._options.proto in SECURE else ""
+        reports = self._options.proto == "rtp" and self._options.simulcast
+        return "".join(
+            [
+                certs,
+                " --token FILE" if self.gate else "",
+                self.protection.advice,
+                f" --report-every {to_seconds(LOOK):g}" if reports else "",
+            ]
+        )
 
     def make(self, address: Address) -> Any:
         """A session with the listener at `address`."""
@@ -66,7 +83,7 @@ class ServerSide:
             case "quic":
                 return self._quic()
             case _:
-                return self._rtp(address)
+                return self.protection.protect(self._rtp(address), address)
 
     def _stream(self) -> StreamSession:
         return StreamSession(Role.SENDER, self.description, limits=self._limits)
@@ -81,12 +98,13 @@ class ServerSide:
             Role.SENDER,
             self.description,
             peer=address if address == self._options.to else None,  # who did not ask is pushed to
-            ssrc=self._voice.ssrc,
-            clock_rate=self._voice.codec.format.clock_rate,
+            ssrc=self.voice.ssrc,
+            clock_rate=self.voice.codec.format.clock_rate,
             rng=SystemRandom(),
-            rtcp_interval=seconds(self._options.report_every),
+            rtcp_interval=LOOK if self._options.simulcast else seconds(self._options.report_every),
             wallclock_offset=wallclock_offset(),
             limits=self._limits,
+            group=_is_group(self._options.to),
         )
 
     def _quic(self) -> Any:
@@ -99,7 +117,7 @@ class ServerSide:
             credentials=self._credentials,
             carriage=Carriage(self._options.carriage),
             gate=self.gate,
-            clock_rate=self._voice.codec.format.clock_rate,
+            clock_rate=self.voice.codec.format.clock_rate,
             limits=self._limits,
         )
 
@@ -112,8 +130,8 @@ class ServerSide:
         )
 
 
-def receiver_session(options: argparse.Namespace) -> Any:
-    """A fresh session with the streamer at `options.addr`."""
+def receiver_session(options: argparse.Namespace, description: Any = None) -> Any:
+    """A fresh session with the streamer at `options.addr`, as the `description` says if any."""
     match options.proto:
         case "tcp":
             return StreamSession(Role.RECEIVER)
@@ -124,13 +142,15 @@ def receiver_session(options: argparse.Namespace) -> Any:
         case "quic":
             return _listening_quic(options)
         case _:
-            return RtpSession(
+            session = RtpSession(
                 Role.RECEIVER,
                 peer=options.addr,
                 rng=SystemRandom(),
                 rtcp_interval=seconds(options.report_every),
                 wallclock_offset=wallclock_offset(),
+                group=_is_group(options.addr),
             )
+            return protected(session, options, description)
 
 
 def _listening_websocket(options: argparse.Namespace) -> Any:
@@ -177,6 +197,12 @@ def _listening_quic(options: argparse.Namespace) -> Any:
         token=_token(options) or "",
         key_log=open_key_log(options.keys) if options.keys else None,
     )
+
+
+def _is_group(address: tuple[str, int] | None) -> bool:
+    from labkit.live.multicast import is_group
+
+    return address is not None and is_group(address[0])
 
 
 def refused(options: argparse.Namespace, error: AuthenticationError) -> BadInput:
@@ -263,15 +289,21 @@ def _limits(options: argparse.Namespace) -> Limits:
 
 def add_server_options(sub: argparse.ArgumentParser) -> None:
     """What a server shows, and whom it lets in."""
-    group = sub.add_argument_group("who may listen (ws, wss, quic)")
+    group = sub.add_argument_group("who may listen")
     _add_certs(group)
     group.add_argument(
-        "--secret", type=Path, metavar="FILE", help="ask for tokens made with this secret"
+        "--secret",
+        type=Path,
+        metavar="FILE",
+        help="ws, wss, quic: ask for tokens made with this secret",
     )
     group.add_argument(
         "--pin", action="append", default=[], metavar="SHA256",
         help="only clients with this certificate; may be repeated",
     )  # fmt: skip
+    group.add_argument(
+        "--srtp", choices=["dtls", "sdes"], help="rtp: encrypt; where keys come from"
+    )
     group.add_argument(
         "--origin", action="append", default=[], metavar="URL",
         help="ws, wss: pages that may listen without a token",
@@ -284,14 +316,14 @@ def add_server_options(sub: argparse.ArgumentParser) -> None:
 
 def add_client_options(sub: argparse.ArgumentParser) -> None:
     """Whom a client trusts, and what it shows."""
-    group = sub.add_argument_group("security (ws, wss, quic)")
+    group = sub.add_argument_group("security")
     _add_certs(group)
     group.add_argument("--token", type=Path, metavar="FILE", help="the token to show")
     group.add_argument("--client", metavar="NAME", help="show the certificate NAME.pem")
     group.add_argument("--server-name", metavar="NAME", help="how its certificate calls the server")
     group.add_argument(
         "--pin", action="append", default=[], metavar="SHA256",
-        help="wss: trust this certificate, whoever signed it",
+        help="wss: trust this certificate, whoever signed it; rtp: encrypt, with who has it",
     )  # fmt: skip
     group.add_argument(
         "--keys", type=Path, metavar="FILE",

@@ -10,7 +10,8 @@ is joined at once and needs no answer, which suits players that wait silently (F
 
 Streams are told apart by SSRC. When one starts, two packets must follow each other before any is
 delivered (appendix A.1, see `rtpsource`). When the peer uses our SSRC, we take another (section
-8.2). When the stream last heard says BYE, so do we.
+8.2). When the stream last heard says BYE, so do we. In a `group` of multicast listeners come and
+go, and only the BYE of somebody who sends media is the end.
 
 This module knows no codec, no socket and no wallclock: `wallclock_offset` is what must be added to
 `now` to get Unix time in nanoseconds, and nothing but sender reports depends on it.
@@ -64,6 +65,7 @@ class RtpSession(Conversation):
     `peer` is where RTP goes and the only place it is taken from; RTCP may come from any port of
     the peer's host, and goes to `rtcp_peer`, or to where the peer's RTCP comes from. `ssrc` is our
     own; when None, that of the first packet sent. `bandwidth` is the session's, in bits a second.
+    With `group` the peer is many: a group of multicast.
     """
 
     def __init__(
@@ -81,8 +83,10 @@ class RtpSession(Conversation):
         wallclock_offset: int = 0,
         rng: Random | None = None,
         limits: Limits = DEFAULT_LIMITS,
+        group: bool = False,
     ) -> None:
         super().__init__(role, description, peer=peer, limits=limits)
+        self._group = group
         self._rng = rng or Random()
         self.rtcp_peer = rtcp_peer
         self.ssrc = self._rng.getrandbits(32) if ssrc is None else ssrc
@@ -245,9 +249,10 @@ class RtpSession(Conversation):
         return ntp_short_to_ns(max(passed - block.dlsr, 0))
 
     def _lose(self, ssrcs: tuple[int, ...], now: int) -> None:
-        """BYE. The peer is gone when the stream that we heard last says so."""
+        """BYE. A peer is gone when its last stream says so, a group when its speaker does."""
         for ssrc in ssrcs:
-            if self._sources.lose(ssrc):
+            spoke, last = self._sources.speaks(ssrc), self._sources.lose(ssrc)
+            if spoke if self._group else last:
                 self._receive_bye(now)
 
     # RTCP out ---------------------------------------------------------------------------------

@@ -107,6 +107,11 @@ class Sources:
         gone = self.by_ssrc.pop(ssrc, None)
         return gone is not None and all(s.heard < gone.heard for s in self.by_ssrc.values())
 
+    def speaks(self, ssrc: int) -> bool:
+        """Whether this one sends media."""
+        source = self.by_ssrc.get(ssrc)
+        return source is not None and source.reception is not None
+
     def senders(self) -> int:
         """How many send media."""
         return sum(s.reception is not None for s in self.by_ssrc.values())

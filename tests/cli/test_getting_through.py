@@ -1,6 +1,8 @@
-"""WebSocket, TLS and QUIC on the command line: who may listen, and what the others are told."""
+"""WebSocket, TLS, QUIC, SRTP and groups on the command line: who may listen, who may not."""
 
 import json
+import re
+import socket
 import urllib.request
 from contextlib import ExitStack
 
@@ -30,6 +32,12 @@ def folder(tmp_path_factory):
         )
         (folder / name).write_text(told.output)
     return folder
+
+
+def free_port():
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.bind(("127.0.0.1", 0))
+        return sock.getsockname()[1]
 
 
 def streamer(proto, folder, *more):
@@ -114,3 +122,90 @@ def test_what_is_missing_is_said_before_anything_is_sent(command, remedy, tmp_pa
     program = run(*command.split(), *more)
     assert program.process.returncode == 2
     assert remedy in program.output
+
+
+def test_srtp_by_a_handshake_with_the_right_one(folder, tmp_path):
+    """Whoever has the fingerprint, or the description with it, hears; a wrong one is refused."""
+    described = tmp_path / "voice.sdp"
+    with serving("rtp", "speech", "--loop", "--srtp", "dtls", "--sdp", described) as server:
+        pin = server.wait_for(r"--pin ([0-9a-f]{64})")[1]
+        server.wait_for("SDP in")
+        address = address_of(server)
+        wrong = (folder / "alice.pin").read_text()
+        ways = {"pin": ["--pin", pin], "sdp": ["--sdp", described], "wrong": ["--pin", wrong]}
+        with ExitStack() as stack:
+            clients = {
+                name: stack.enter_context(
+                    receiver("rtp", address, *way, "--out", tmp_path / f"{name}.wav")
+                )
+                for name, way in ways.items()
+            }
+            codes = {name: client.finish() for name, client in clients.items()}
+            assert codes == {"pin": 0, "sdp": 0, "wrong": 2}
+            assert "the certificate is not the one that" in clients["wrong"].output
+    for name in ("pin", "sdp"):
+        samples, _ = read_wav(tmp_path / f"{name}.wav")
+        assert abs(samples).max() > 1000
+
+
+def test_srtp_with_the_key_in_a_file_for_its_owner(tmp_path):
+    described, heard = tmp_path / "voice.sdp", tmp_path / "heard.wav"
+    port = free_port()
+    push = ["--to", f"127.0.0.1:{port}", "--srtp", "sdes", "--sdp", described]
+    with serving("rtp", "speech", "--loop", *push) as server:
+        server.wait_for("SDP in")
+        assert described.stat().st_mode & 0o077 == 0
+        key = re.search(r"inline:(\S+)", described.read_text())[1]
+        words = ["--proto", "rtp", "--sdp", described, "--out", heard, "--no-sound"]
+        with Program(["receiver", "connect", *words, "--seconds", 1]) as client:
+            assert client.finish() == 0, client.output
+        assert key not in server.output + client.output
+    samples, _ = read_wav(heard)
+    assert abs(samples).max() > 1000
+
+
+def test_listeners_of_a_group_come_and_go(tmp_path):
+    """One leaves; the other hears on until the streamer is stopped."""
+    group = f"239.255.77.1:{free_port()}"
+    ours = ["--interface", "127.0.0.1", "--out"]
+    with serving("rtp", "speech", "--loop", "--to", group) as server:
+        server.wait_for("serving")
+        with ExitStack() as stack:
+            stays = [*ours, tmp_path / "stays.wav", "--no-sound"]
+            words = ["receiver", "connect", "--proto", "rtp", "--addr", group]
+            long = stack.enter_context(Program([*words, *stays]))
+            long.wait_for("joined")
+            short = stack.enter_context(receiver("rtp", group, *ours, tmp_path / "leaves.wav"))
+            assert short.finish() == 0, short.output
+            server.interrupt()
+            assert server.finish() == 0
+            assert long.finish() == 0, long.output
+    sizes = [len(read_wav(tmp_path / f"{name}.wav")[0]) for name in ("stays", "leaves")]
+    assert sizes[0] > sizes[1] > 24_000
+
+
+def test_a_voice_in_three_bitrates(tmp_path):
+    """Who reports is given what its line carries: on loopback, all of it in the end."""
+    heard = tmp_path / "heard.wav"
+    with serving("rtp", "speech", "--loop", "--simulcast", "--metrics", 0) as server:
+        page = server.wait_for(r"metrics on (\S+)")[1]
+        server.wait_for("--report-every 0.5")
+        words = ["--report-every", 0.5, "--out", heard]
+        with receiver("rtp", address_of(server), *words) as client:
+            client.wait_for("RTCP sent")
+            rate = rendition(page)
+            assert client.finish() == 0, client.output
+    assert rate in (16_000, 32_000, 64_000)
+
+
+def rendition(page):
+    """The bits a second that the only listener gets, by the metrics."""
+    with urllib.request.urlopen(page, timeout=5) as answer:
+        families = text_string_to_metric_families(answer.read().decode())
+    (value,) = (
+        sample.value
+        for family in families
+        for sample in family.samples
+        if sample.name == "labkit_client_rendition_bytes_per_second"
+    )
+    return value * 8

@@ -443,6 +443,22 @@ def test_a_player_that_never_answers_is_left_after_three_byes(pushed):
     assert pair.events(pair.left)[-1] == Closed(True, "us", "closed; the peer did not confirm")
 
 
+def test_listeners_leave_a_group_and_the_speaker_ends_it(datagram_pair):
+    """The pair stands for a group: what a second listener says reaches both of them."""
+    sender = make_sender(peer=RIGHT, group=True)
+    pair = datagram_pair(sender, make_receiver(peer=LEFT, group=True))
+    speak(pair, 5)
+    other = rtcp.pack(rtcp.ReceiverReport(0x4444, ())) + rtcp.pack(rtcp.Bye((0x4444,)))
+    for session, source in ((pair.left, RIGHT), (pair.right, LEFT)):
+        session.receive_datagram(other, source, pair.now)
+    pair.run(pair.now + seconds(1))
+    assert not pair.left.closed
+    assert not pair.right.closed
+    pair.left.close(pair.now)
+    pair.run(pair.now + seconds(1))
+    assert pair.events(pair.right)[-1] == Closed(True, "peer", "BYE")
+
+
 def test_only_the_stream_heard_last_ends_the_conversation(joined):
     pair = joined()
     speak(pair, 5)
