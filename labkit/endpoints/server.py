@@ -259,17 +259,20 @@ class Server:
         self.speak(now)
         for address in list(self._unsettled):
             self.settle(address, now)
-        self.deadline()
+        self._set_alarms()
         for address in self._alarms.pop(now):
             self.clients[address].tick(now)
             self.settle(address, now)
 
     def deadline(self) -> int | None:
         """The first deadline of the voice and of every session."""
+        self._set_alarms()
+        return earliest(self.speaks(), self._alarms.first())
+
+    def _set_alarms(self) -> None:
         for address in self._unsettled:
             self._alarms.set(address, self.clients[address].deadline())
         self._unsettled.clear()
-        return earliest(self.speaks(), self._alarms.first())
 
     def copies(self) -> list[Copies]:
         """What all of an audience get."""
@@ -284,6 +287,7 @@ class Server:
         touched, self._touched = self._touched, {}
         for address in touched:
             out += self.clients[address].transmits()
+            self._unsettled[address] = None  # what a session waits for may begin when it has sent
         return out
 
     def events(self) -> list[Event]:
@@ -326,12 +330,19 @@ class Server:
     # Figures ----------------------------------------------------------------------------------
 
     def figures(self, now: int) -> ServerFigures:
-        """What is known of everybody."""
+        """What is known of everybody who has a seat.
+
+        Who only connects has no name here, and makes no series of its own in anybody's metrics.
+        """
         return ServerFigures(
             listening=self.listening(),
             max_clients=self.max_clients,
             bitrate=round(self._rate.rate(now)),
             refused_clients=self.refused_clients,
             refused=dict(self.refused),
-            clients=tuple(each.figures(name, now) for name, each in self.clients.items()),
+            clients=tuple(
+                each.figures(name, now)
+                for name, each in self.clients.items()
+                if name not in self._waiting
+            ),
         )

@@ -82,8 +82,14 @@ class TcpConnection(Driver, asyncio.Protocol):
     # asyncio.Protocol -------------------------------------------------------------------------
 
     def connection_made(self, transport: Any) -> None:
-        """The connection is open: the machine may speak first."""
+        """The connection is open: the machine may speak first.
+
+        Asyncio makes us a turn before this, and meanwhile we may have been told to go.
+        """
         self._transport = transport
+        if self._stopped:
+            transport.abort()
+            return
         transport.set_write_buffer_limits(high=WRITE_BUFFER)
         sock = transport.get_extra_info("socket")
         no_delay(sock, self._nodelay)

@@ -281,6 +281,50 @@ def test_of_two_at_the_door_one_gets_the_last_seat():
     assert figures.refused == {"no room": 2}
 
 
+def test_who_stands_at_the_door_is_in_no_metric():
+    """A name of its own in the figures has who asked for the stream, and nobody else."""
+    machine = stream_server()
+    for name in range(20):
+        machine.admit(name)
+    ask(machine, 7, 0)
+    figures = machine.figures(0)
+    assert [client.name for client in figures.clients] == ["7"]
+    assert figures.listening == 1
+
+
+def test_a_deadline_that_begins_with_sending_is_kept():
+    """As of a QUIC connection, which waits for an answer only to what it has sent; and the server
+    had asked for the deadline before that."""
+
+    class Waiting(DatagramSession):
+        sent_at: int | None = None
+        woken = False
+
+        def transmits(self):
+            out = super().transmits()
+            if out:
+                self.sent_at = ms(5)
+            return out
+
+        def deadline(self):
+            return None if self.sent_at is None or self.woken else self.sent_at + ms(100)
+
+        def tick(self, now):
+            super().tick(now)
+            self.woken = self.sent_at is not None and now >= self.sent_at + ms(100)
+
+    machine = server()
+    machine._make_session = lambda _: Waiting(Role.SENDER, "v=0")
+    machine.admit(ANN)
+    machine.receive_datagram(HELLO, ANN, ms(5))
+    machine.voice = server(frames=0).voice
+    assert machine.deadline() is None
+    assert len(machine.transmits()) == 1
+    assert machine.deadline() == ms(105)
+    machine.tick(ms(105))
+    assert machine.clients[ANN].session.woken
+
+
 def test_refusals_are_counted_by_reason_and_never_by_what_a_peer_wrote():
     machine = server()
     machine.receive_datagram(HELLO, ANN, 0)

@@ -1,6 +1,7 @@
 """One voice, many listeners over TCP and UDP: who is let in, and how it ends for all."""
 
 import asyncio
+import contextlib
 import socket
 from random import Random
 
@@ -232,6 +233,27 @@ def test_connections_that_never_ask_keep_nobody_out():
         assert len(listener.of(Received)) == FRAMES
         assert server.refused["never asked for the stream"] >= 296
         assert len(broadcast.connections) <= 4
+        await broadcast.close()
+        for sock in idle:
+            sock.close()
+
+    asyncio.run(main())
+
+
+def test_connections_that_come_all_at_once_keep_nobody_out():
+    """As many as fit into one turn of the event loop: the oldest have to go before asyncio has
+    told them that they are connected."""
+
+    async def main():
+        server = stream_server(max_clients=2, max_waiting=4)
+        broadcast = await broadcast_tcp(server)
+        idle = [socket.create_connection(broadcast.address) for _ in range(60)]
+        for sock in idle[:56]:
+            sock.setblocking(False)
+            with contextlib.suppress(ConnectionError):
+                async with asyncio.timeout(10):
+                    assert await asyncio.get_running_loop().sock_recv(sock, 1) == b""
+        assert len(broadcast.connections) == len(server.clients) == 4
         await broadcast.close()
         for sock in idle:
             sock.close()
