@@ -73,7 +73,7 @@ def serve(pipe: Any, seconds: float) -> None:
         while time.monotonic() < begin + seconds:
             await asyncio.sleep(1)
             voice.trace.entries.clear()
-            worst = max(server.figures(now()).clients, key=lambda client: client.queued)
+            worst = max(server.figures(now()).clients, key=lambda client: client.dropped)
             waits = worst.queued, worst.dropped, to_ms(worst.lag)
             samples.append(Sample(time.monotonic() - begin, rss(), *waits))
         await broadcast.close()
@@ -159,19 +159,19 @@ def picture(found: dict[str, Any], path: str) -> None:
         share = np.full(len(delays), 100 / len(delays))
         left.hist(delays, edges, weights=share, histtype="step", lw=2, color=colour, label=label)
     left.set(xscale="log", xlabel="later than its last sample, ms", ylabel="% of packets")
-    left.set_title(f"{OTHERS} listeners that read")
+    left.set_title(f"the {OTHERS} listeners that read", fontsize=11)
+    left.margins(y=0.25)
     left.legend(loc="upper right", fontsize=8)
-    seconds = [s.seconds / 60 for s in found["samples"]]
-    right.plot(seconds, [s.rss / 2**20 for s in found["samples"]], color="tab:green", label="RSS")
-    right.set(xlabel="minutes", ylabel="MiB of the server", ylim=(0, None))
+    minutes = [s.seconds / 60 for s in found["samples"]]
+    memory = [s.rss / 2**20 for s in found["samples"]]
+    right.plot(minutes, memory, color="tab:green", lw=2, label="the server's memory, MiB")
+    queue = [s.queued for s in found["samples"]]
+    right.plot(minutes, queue, color="tab:red", lw=2, label="packets in the slow one's queue")
     right.axvline(found["quiet"] / 60, color="gray", ls=":", label="the slow one comes")
-    queue = right.twinx()
-    queue.plot(seconds, [s.queued for s in found["samples"]], color="tab:red", label="queue")
-    queue.set(ylabel="packets in its queue", ylim=(0, 60))
-    right.legend(loc="center left", fontsize=8)
-    queue.legend(loc="center right", fontsize=8)
-    right.set_title("the server, and the one that never reads")
-    figure.savefig(path, dpi=110)
+    right.set(xlabel="minutes", ylim=(0, 1.6 * max(*memory, *queue)))
+    right.set_title("the server, and the one that never reads", fontsize=11)
+    right.legend(loc="upper right", fontsize=8)
+    figure.savefig(path, dpi=100)
 
 
 def main() -> None:
@@ -196,8 +196,8 @@ def main() -> None:
         "rss_MiB_then": round(at[0].rss / 2**20, 1),
         "rss_MiB_last": round(at[-1].rss / 2**20, 1),
         "longest_queue": max(s.queued for s in samples),
-        "dropped": samples[-1].dropped,
-        "lag_ms": round(samples[-1].lag_ms),
+        "dropped": max(s.dropped for s in samples),
+        "longest_wait_ms": round(max(s.lag_ms for s in samples)),
     }
     if options.json:
         print(json.dumps({"delays_ms": delays, **memory}))
