@@ -135,7 +135,12 @@ def _outcome_in(row: Any) -> Outcome:
 def _text(value: Any, longest: int = 300) -> str:
     if type(value) is not str:
         raise NotPlain("an answer without words")
-    return value[:longest]
+    return tame(value[:longest])
+
+
+def tame(said: str) -> str:
+    """A stranger's text, for a terminal and a file: without what moves the cursor, or is none."""
+    return "".join(c if c.isprintable() or c in "\n\t" else "·" for c in said)
 
 
 def _where(place: Any) -> Where | None:

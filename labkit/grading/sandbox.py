@@ -1,0 +1,378 @@
+"""A submission's code behind the seam that checks know: run inside, judged from outside.
+
+    with Sandbox() as box:
+        subject = box.load(cells, withheld={"labkit.core.jitterbuffer"})
+        for exercise in exercises(6).values():
+            report = exercise.run(subject.fresh(), seed)
+
+`cells` are (label, source) in their order; how each of them went is in `subject.cells`. The subject
+has the face of `labkit.checks.subject`, and the checks run here: what is right never enters the
+process that a submission's code is in, and no score comes out of it, only outcomes of plain values.
+
+The process may be ended by the code in it, or for it. Then the check that asked is told so, and
+`fresh` starts another process, in which the cells run again, so that each exercise is judged for
+itself. A cell that ends the process is left out of that.
+
+A `Sandbox` belongs to the thread that asks it first: when that thread ends, so does what is inside.
+`Trusted` is the same without walls: for one's own notebook.
+"""
+
+import contextlib
+import enum
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterable, Sequence
+from types import TracebackType
+from typing import IO, Any, Final, NamedTuple, Self
+
+from labkit.checks.blame import Where
+from labkit.checks.pipe import asks_to_text, outcomes_from_text, tame
+from labkit.checks.plain import NotPlain
+from labkit.checks.subject import MOST_PRINTED, Ask, Died, Outcome, Subject, TimedOut
+from labkit.grading import bubblewrap, seccomp
+from labkit.grading.limits import Limits
+from labkit.grading.pipe import Forged, Gone, NoAnswer, Pipes, TooLate
+from labkit.words.errors import MissingCapability
+
+GRACE: Final = 2.0
+"""Seconds beyond its own limit until a process that does not answer is ended."""
+START: Final = 20.0
+"""Seconds until the worker must be there: a machine may be busy."""
+LONGEST_CELL: Final = 1_000_000
+"""Characters of one that is run at all."""
+BOOT: Final = "import sys; sys.path += {}; from labkit.grading.worker import main; main()"
+
+
+class CellState(enum.Enum):
+    """How a cell went."""
+
+    RAN = "ran"
+    RAISED = "raised"
+    ENDED = "ended the process"
+    LEFT_OUT = "was not run"
+
+
+class CellOutcome(NamedTuple):
+    """One cell, and how it went."""
+
+    label: str
+    state: CellState
+    error: str = ""
+    where: Where | None = None
+    """The student's own line."""
+    printed: str = ""
+    """The end of what it printed."""
+
+
+class _Spent(NoAnswer):
+    """Nothing more is run for this submission."""
+
+
+class Box:
+    """A process for a submission's code, and another one when that has ended."""
+
+    def __init__(self, limits: Limits | None = None) -> None:
+        self.limits = limits or Limits()
+        self._process: _Process | None = None
+        self._withheld: frozenset[str] = frozenset()
+        self._played: list[tuple[str, str]] = []
+        self._begun = time.monotonic()
+        self._started = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.end()
+
+    def end(self) -> None:
+        """End the process, if there is one, and all that it has started."""
+        if self._process is not None:
+            self._process.end()
+            self._process = None
+
+    def load(
+        self, cells: Iterable[tuple[str, str]], withheld: Iterable[str] = frozenset()
+    ) -> "Loaded":
+        """Run the cells of a submission in a new process, in order. Nothing in them raises here.
+
+        `withheld` are modules of `labkit` that cannot be imported there, and whatever needs them.
+        """
+        self.end()
+        self._withheld = frozenset(withheld)
+        self._played.clear()
+        self._begun, self._started = time.monotonic(), 0
+        return Loaded(self, tuple([self._run(*cell) for cell in cells]))
+
+    def _run(self, label: str, source: str) -> CellOutcome:
+        if len(source) > LONGEST_CELL:
+            return CellOutcome(label, CellState.LEFT_OUT, f"a cell of {len(source)} characters")
+        try:
+            outcome = self._play(label, source)
+        except _Spent as error:
+            return CellOutcome(label, CellState.LEFT_OUT, str(error))
+        except (NoAnswer, NotPlain) as error:
+            return CellOutcome(label, CellState.ENDED, self.ended(error))
+        self._played.append((label, source))
+        return outcome
+
+    def _play(self, label: str, source: str) -> CellOutcome:
+        said = f"run {json.dumps([label, source])}"
+        answer = self.ask(said, self.limits.cell_seconds + GRACE)
+        return _cell_from_text(label, answer, self.limits.printed)
+
+    def ask(self, said: str, seconds: float) -> str:
+        """One request to the worker, which is started if need be. `NoAnswer` when there is none."""
+        left = self._begun + self.limits.wall_seconds - time.monotonic()
+        if left <= 0:
+            raise _Spent(f"its {self.limits.wall_seconds:g} s are over")
+        if self._process is None:
+            self._start()
+        assert self._process is not None
+        return self._process.pipes.ask(said, time.monotonic() + min(seconds, left))
+
+    def _start(self) -> None:
+        if self._started > self.limits.revivals:
+            raise _Spent("it has ended its process too often")
+        self._started += 1
+        process = self._process = self._begin()
+        try:
+            process.pipes.ask(json.dumps(self._setting()), time.monotonic() + START)
+        except NoAnswer:
+            process.end(GRACE)
+            self._process = None
+            what = f"the sandbox did not start: {process.said}"
+            raise MissingCapability(what, "again, and with fewer at once (--jobs)") from None
+        for label, source in self._played:
+            self._play(label, source)
+
+    def ended(self, error: Exception) -> str:
+        """End the process because of this; why, in words."""
+        process, self._process = self._process, None
+        if process is None:
+            return str(error)
+        return process.end(GRACE if isinstance(error, Gone) else 0) or str(error)
+
+    def _setting(self) -> dict[str, Any]:
+        limits = self.limits
+        return {
+            "cell_seconds": limits.cell_seconds,
+            "check_seconds": limits.check_seconds,
+            "printed": limits.printed,
+            "user": None,
+            "withheld": [],
+            "stand_in": str(bubblewrap.HERE / "withheld.py"),
+            "resources": {
+                "RLIMIT_CPU": [limits.cpu_seconds, limits.cpu_seconds + 1],
+                "RLIMIT_AS": [limits.memory] * 2,
+                "RLIMIT_FSIZE": [limits.file_size] * 2,
+                "RLIMIT_NOFILE": [limits.open_files] * 2,
+                "RLIMIT_CORE": [0, 0],
+                "RLIMIT_MEMLOCK": [0, 0],
+                "RLIMIT_MSGQUEUE": [0, 0],
+                "RLIMIT_NPROC": [limits.threads] * 2,
+            },
+        }
+
+    def _begin(self) -> "_Process":
+        raise NotImplementedError
+
+
+class Sandbox(Box):
+    """A `Box` that is closed. `MissingCapability` where there can be none."""
+
+    def __enter__(self) -> Self:
+        bubblewrap.require()
+        seccomp.program()
+        return self
+
+    def _begin(self) -> "_Process":
+        reading, writing = os.pipe()
+        info, told = os.pipe()
+        try:
+            os.write(writing, seccomp.program())
+            os.close(writing)
+            words = bubblewrap.command(self.limits, self._withheld, reading, told)
+            words += bubblewrap.python(_boot())
+            return _Process(words, bubblewrap.environment(), (reading, told), info)
+        finally:
+            os.close(reading)
+            os.close(told)
+
+    def _setting(self) -> dict[str, Any]:
+        return super()._setting() | {"user": bubblewrap.stranger()}
+
+
+class Trusted(Box):
+    """The same face and the same limits of time and memory, and no walls: for one's own notebook.
+
+    What is withheld cannot be imported either, by whoever does not go out of his way.
+    """
+
+    def __enter__(self) -> Self:
+        if sys.platform == "win32":
+            what = "Windows has no limits for a process that this could set"
+            raise MissingCapability(what, "labkit check, which runs it in its own process")
+        return self
+
+    def _begin(self) -> "_Process":
+        keep = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+        words = bubblewrap.python(_boot())
+        return _Process(words, bubblewrap.environment() | keep)
+
+    def _setting(self) -> dict[str, Any]:
+        setting = super()._setting()
+        del setting["resources"]["RLIMIT_NPROC"]  # it would count all that its user runs
+        return setting | {"withheld": sorted(self._withheld)}
+
+
+class Loaded(Subject):
+    """A submission that has been loaded: whom a check asks. All questions of one check."""
+
+    def __init__(self, box: Box, cells: tuple[CellOutcome, ...]) -> None:
+        self.cells = cells
+        """How each of its cells went."""
+        self._box = box
+        self._printed = ""
+        self._begun = False
+        self._left = box.limits.check_seconds + GRACE
+        self._over: Outcome | None = None
+
+    def fresh(self) -> "Loaded":
+        """The same submission for the next check, which has its own time."""
+        return Loaded(self._box, self.cells)
+
+    def printed(self) -> str:
+        """What it has printed for this check, or the beginning of it."""
+        return self._printed
+
+    def ask(self, asks: Sequence[Ask]) -> list[Outcome]:
+        """Answer in order, up to the first that does not return."""
+        if self._over is not None:
+            return [self._over]
+        begun = time.monotonic()
+        try:
+            if not self._begun:
+                self._box.ask("begin", START)
+                self._begun = True
+            begun = time.monotonic()
+            answer = self._box.ask(f"ask {asks_to_text(asks)}", self._left)
+            printed, _, line = answer.partition("\n")
+            self._printed = _text(json.loads(printed), MOST_PRINTED)
+            return outcomes_from_text(line, len(asks))
+        except (NoAnswer, NotPlain, ValueError, RecursionError) as error:
+            return [self._ended(error)]
+        finally:
+            self._left -= time.monotonic() - begun
+
+    def _ended(self, error: Exception) -> Outcome:
+        why = self._box.ended(error)
+        if not isinstance(error, NoAnswer):
+            why = "it gave an answer that is none"
+        late = isinstance(error, TooLate)
+        self._over = TimedOut(self._box.limits.check_seconds, None) if late else Died(why)
+        return self._over
+
+
+class _Process:
+    """A worker that has been started, and the pipes to it."""
+
+    def __init__(
+        self,
+        words: list[str],
+        environment: dict[str, str],
+        ends: Sequence[int] = (),
+        info: int = -1,
+    ) -> None:
+        self.said = ""
+        """The last line of what it said before the student's code ran: why it did not start."""
+        self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  (`end` closes it)
+        self._popen = subprocess.Popen(  # noqa: S603
+            words,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+            env=environment,
+            pass_fds=ends,
+            start_new_session=True,  # Ctrl-C is for the grader: it is no fault of a submission
+        )
+        assert self._popen.stdin is not None
+        assert self._popen.stdout is not None
+        self._info = info
+        self.pipes = Pipes(self._popen.stdout.fileno(), self._popen.stdin.fileno())
+
+    def end(self, patience: float = 0.0) -> str:
+        """End it, with all that it has started; how it had ended before that, in words."""
+        code: int | None = None
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            code = self._popen.wait(patience)
+        if code is None:
+            self._kill()
+        self._errors.seek(0)
+        lines = self._errors.read(4000).decode("utf-8", "replace").strip().splitlines()
+        self.said = tame(lines[-1]) if lines else ""
+        for end in (self._popen.stdin, self._popen.stdout, self._errors):
+            with contextlib.suppress(OSError):  # it had closed its end with something in the pipe
+                assert end is not None
+                end.close()
+        if self._info >= 0:
+            os.close(self._info)
+            self._info = -1
+        return "" if code is None else _how(code)
+
+    def _kill(self) -> None:
+        """First the first process inside, with which all others go: bubblewrap buries it."""
+        if self._info >= 0:
+            with contextlib.suppress(ValueError, KeyError, ProcessLookupError):
+                first = json.loads(os.read(self._info, 4096))["child-pid"]
+                os.kill(first, signal.SIGKILL)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._popen.wait(GRACE)
+                return
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._popen.pid, signal.SIGKILL)
+        self._popen.wait()
+
+
+def _how(code: int) -> str:
+    """What an exit code means: bubblewrap says 128 and the signal's number."""
+    number = -code if code < 0 else code - 128
+    if number == signal.SIGXCPU:
+        return "it has used up its time of the processor"
+    if number in set(signal.Signals):
+        return f"the process was ended by {signal.Signals(number).name}"
+    return f"the process has ended itself, with {code}"
+
+
+def _boot() -> str:
+    return BOOT.format([*map(str, bubblewrap.packages()), str(bubblewrap.KIT.parent)])
+
+
+def _cell_from_text(label: str, answer: str, longest: int) -> CellOutcome:
+    """A cell's outcome, as a stranger tells it."""
+    try:
+        ran, error, place, printed = json.loads(answer)
+        where = None
+        if place is not None:
+            name, line, code = place
+            where = Where(_text(name, 80), min(max(int(line), 0), 10**6), _text(code, 300))
+        state = CellState.RAN if ran is True else CellState.RAISED
+        return CellOutcome(label, state, _text(error, 300), where, _text(printed, longest + 1))
+    except (ValueError, TypeError, RecursionError, OverflowError):
+        raise Forged("it said something about a cell that cannot be read") from None
+
+
+def _text(value: object, longest: int) -> str:
+    if type(value) is not str:
+        raise TypeError
+    return tame(value[:longest])
