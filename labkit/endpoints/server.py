@@ -232,13 +232,6 @@ class Server:
         if address in self.clients:
             self._settle(address)
 
-    def settle_all(self, now: int) -> None:
-        """As `settle`, for who does not know which client was fed."""
-        for address in list(self.clients):
-            self.settle(address, now)
-
-    _collect = settle_all
-
     def receive_event(self, address: Address, event: Event, now: int) -> None:
         """Something happened to a client. Whoever drives its connection passes it on."""
         client = self.clients.get(address)

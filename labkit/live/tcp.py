@@ -2,9 +2,9 @@
 
 Feed, send, report, ask for the deadline, wait: as in `labkit.live.udp`, for a wire that keeps
 order but no boundaries, that can be full (`pause_writing`) and that ends (`receive_eof`). Asyncio
-and the kernel each hold about `WRITE_BUFFER` bytes that were not sent yet, and what the machine
-hands over at once: what a slow reader does not take stays in the machine, which knows what may be
-dropped.
+holds at most `WRITE_BUFFER` bytes and what the machine hands over at once, the kernel about
+`KERNEL_UNSENT` that were not sent yet: what a slow reader does not take stays in the machine, which
+knows what may be dropped.
 """
 
 import asyncio
@@ -23,8 +23,10 @@ from labkit.words.machine import Event, StreamMachine
 from labkit.words.units import to_seconds
 
 WRITE_BUFFER = 16 * 1024
-"""Bytes waiting in asyncio above which the machine is told that the wire is full; as many wait in
-the kernel, beside what is under way."""
+"""Bytes waiting in asyncio above which the machine is told that the wire is full."""
+KERNEL_UNSENT = 64 * 1024
+"""Bytes waiting in the kernel beside what is under way: room for a queue of L16 at once, when a
+reader that stopped goes on."""
 CONNECT_S = 10.0
 """Seconds that a server has to answer; the kernel alone would try for two minutes."""
 LINGER_S = 2.0
@@ -93,7 +95,7 @@ class TcpConnection(Driver, asyncio.Protocol):
         transport.set_write_buffer_limits(high=WRITE_BUFFER)
         sock = transport.get_extra_info("socket")
         no_delay(sock, self._nodelay)
-        limit_unsent(sock, WRITE_BUFFER)
+        limit_unsent(sock, KERNEL_UNSENT)
         self._drive(self.machine.tick, now())
 
     def data_received(self, data: bytes) -> None:
