@@ -33,7 +33,7 @@ from labkit.words.units import NS_PER_S, bitrate, seconds, to_ms
 STATUS_EVERY = 0.5
 MAX_LINES = 5
 """Refusals a second that are told one by one, and as many leavings and reports."""
-MAX_JOINED = 20
+MAX_JOINED = 10
 """Listeners a second of whom it is told that they joined."""
 GOODBYE = 1.0
 """Seconds that our goodbyes may take to be confirmed; who listens in silence never does."""
