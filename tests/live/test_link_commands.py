@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from ordinary import NOBODY, opened_to_all
 
 from labkit.cli.netlab import fill_in
 from labkit.live.link import LabNetwork
@@ -190,7 +191,6 @@ def test_each_refusal_has_a_remedy_and_the_relay(error, file, said):
 
 # --- without root -----------------------------------------------------------------------------
 
-NOBODY = 65534
 UNPRIVILEGED = """
 import os, sys
 from labkit.live.link import LabNetwork
@@ -209,23 +209,6 @@ print(sock.recvfrom(100)[1][0])
     assert seen.wait(10) == 0, seen.stderr.text
     print(me, seen.stdout.text.strip())
 """
-
-
-def opened_to_all(paths, folder):
-    """Lines of shell that make some folders reachable for everybody, in a mount namespace.
-
-    Python, or the environment of these tests, may lie in a home that is closed to others: then an
-    empty folder is laid over that home, and the wanted ones are put back into it.
-    """
-    parents = {parent for path in paths for parent in path.parents}
-    closed = {parent for parent in parents if not parent.stat().st_mode & stat.S_IXOTH}
-    hidden = [path for path in paths if closed & set(path.parents)]
-    aside = [(path, folder / f"aside{number}") for number, path in enumerate(hidden)]
-    return [
-        *(f"mkdir {there} && mount --bind {path} {there}" for path, there in aside),
-        *(f"mount -t tmpfs -o mode=755 none {home}" for home in sorted(closed)[:1]),
-        *(f"mkdir -p {path} && mount --bind {there} {path}" for path, there in aside),
-    ]
 
 
 @pytest.fixture
