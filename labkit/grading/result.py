@@ -95,13 +95,13 @@ class ExerciseResult:
                 part.title,
                 part.points,
                 part.of,
-                part.finding.what[:LONGEST],
+                _clean(part.finding.what),
                 part.finding.name,
-                part.finding.hint[:LONGEST],
+                _clean(part.finding.hint),
             )
             for part in report.parts
         )
-        return cls(report.exercise, report.title, parts, report.problem[:LONGEST], cpu_ms)
+        return cls(report.exercise, report.title, parts, _clean(report.problem), cpu_ms)
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +194,11 @@ def from_utc(text: str) -> datetime:
         raise BadInput(f"{text[:60]!r} is no time", "2026-11-21T13:40:00Z") from error
 
 
+def _clean(text: str) -> str:
+    """What every file and database takes: some of it may be a student's."""
+    return text[:LONGEST].encode(errors="replace").decode().replace("\0", "")
+
+
 class _Reader:
     """Reads a dict of JSON field by field, and says where it was when one is wrong."""
 
@@ -213,6 +218,8 @@ class _Reader:
         value: str = self._value(name, str)
         if not least <= len(value) <= LONGEST:
             raise BadInput(f"{self.where}: {name} is empty or too long", REMEDY)
+        if "\0" in value or (least and any(char < " " for char in value)):
+            raise BadInput(f"{self.where}: {name} has control characters", REMEDY)
         try:
             value.encode()
         except UnicodeEncodeError as error:  # half a pair, which no database takes
