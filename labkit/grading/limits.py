@@ -22,6 +22,8 @@ class Limits:
     """For one cell."""
     check_seconds: float = TIME
     """For all calls of one check together: as in the notebook."""
+    grace_seconds: float = 2.0
+    """Beyond those two, until a process that does not answer is ended."""
     wall_seconds: float = 180.0
     """For everything, with what is begun again after the process has ended."""
     cpu_seconds: int = 60

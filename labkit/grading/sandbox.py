@@ -11,24 +11,20 @@ process that a submission's code is in, and no score comes out of it, only outco
 
 The process may be ended by the code in it, or for it. Then the check that asked is told so, and
 `fresh` starts another process, in which the cells run again, so that each exercise is judged for
-itself. A cell that ends the process is left out of that.
+itself. A cell that ends the process, or takes too long, is left out of that.
 
 A `Sandbox` belongs to the thread that asks it first: when that thread ends, so does what is inside.
 `Trusted` is the same without walls: for one's own notebook.
 """
 
-import contextlib
 import enum
 import json
 import os
-import signal
-import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterable, Sequence
 from types import TracebackType
-from typing import IO, Any, Final, NamedTuple, Self
+from typing import Any, Final, NamedTuple, Self
 
 from labkit.checks.blame import Where
 from labkit.checks.pipe import asks_to_text, outcomes_from_text, tame
@@ -36,11 +32,10 @@ from labkit.checks.plain import NotPlain
 from labkit.checks.subject import MOST_PRINTED, Ask, Died, Outcome, Subject, TimedOut
 from labkit.grading import bubblewrap, seccomp
 from labkit.grading.limits import Limits
-from labkit.grading.pipe import Forged, Gone, NoAnswer, Pipes, TooLate
+from labkit.grading.pipe import Forged, Gone, NoAnswer, TooLate
+from labkit.grading.process import PATIENCE, Process
 from labkit.words.errors import MissingCapability
 
-GRACE: Final = 2.0
-"""Seconds beyond its own limit until a process that does not answer is ended."""
 START: Final = 20.0
 """Seconds until the worker must be there: a machine may be busy."""
 LONGEST_CELL: Final = 1_000_000
@@ -78,7 +73,7 @@ class Box:
 
     def __init__(self, limits: Limits | None = None) -> None:
         self.limits = limits or Limits()
-        self._process: _Process | None = None
+        self._process: Process | None = None
         self._withheld: frozenset[str] = frozenset()
         self._played: list[tuple[str, str]] = []
         self._begun = time.monotonic()
@@ -117,18 +112,23 @@ class Box:
     def _run(self, label: str, source: str) -> CellOutcome:
         if len(source) > LONGEST_CELL:
             return CellOutcome(label, CellState.LEFT_OUT, f"a cell of {len(source)} characters")
+        begun = time.monotonic()
         try:
             outcome = self._play(label, source)
         except _Spent as error:
             return CellOutcome(label, CellState.LEFT_OUT, str(error))
-        except (NoAnswer, NotPlain) as error:
-            return CellOutcome(label, CellState.ENDED, self.ended(error))
-        self._played.append((label, source))
+        except NoAnswer as error:
+            why = self.ended(error)
+            if isinstance(error, TooLate):
+                why = f"still running after {self.limits.cell_seconds:g} s"
+            return CellOutcome(label, CellState.ENDED, why)
+        if time.monotonic() - begun < self.limits.cell_seconds:
+            self._played.append((label, source))
         return outcome
 
     def _play(self, label: str, source: str) -> CellOutcome:
         said = f"run {json.dumps([label, source])}"
-        answer = self.ask(said, self.limits.cell_seconds + GRACE)
+        answer = self.ask(said, self.limits.cell_seconds + self.limits.grace_seconds)
         return _cell_from_text(label, answer, self.limits.printed)
 
     def ask(self, said: str, seconds: float) -> str:
@@ -149,7 +149,7 @@ class Box:
         try:
             process.pipes.ask(json.dumps(self._setting()), time.monotonic() + START)
         except NoAnswer:
-            process.end(GRACE)
+            process.end(PATIENCE)
             self._process = None
             what = f"the sandbox did not start: {process.said}"
             raise MissingCapability(what, "again, and with fewer at once (--jobs)") from None
@@ -161,7 +161,7 @@ class Box:
         process, self._process = self._process, None
         if process is None:
             return str(error)
-        return process.end(GRACE if isinstance(error, Gone) else 0) or str(error)
+        return process.end(PATIENCE if isinstance(error, Gone) else 0) or str(error)
 
     def _setting(self) -> dict[str, Any]:
         limits = self.limits
@@ -184,7 +184,7 @@ class Box:
             },
         }
 
-    def _begin(self) -> "_Process":
+    def _begin(self) -> "Process":
         raise NotImplementedError
 
 
@@ -196,7 +196,7 @@ class Sandbox(Box):
         seccomp.program()
         return self
 
-    def _begin(self) -> "_Process":
+    def _begin(self) -> "Process":
         reading, writing = os.pipe()
         info, told = os.pipe()
         try:
@@ -204,7 +204,7 @@ class Sandbox(Box):
             os.close(writing)
             words = bubblewrap.command(self.limits, self._withheld, reading, told)
             words += bubblewrap.python(_boot())
-            return _Process(words, bubblewrap.environment(), (reading, told), info)
+            return Process(words, bubblewrap.environment(), (reading, told), info)
         finally:
             os.close(reading)
             os.close(told)
@@ -225,10 +225,10 @@ class Trusted(Box):
             raise MissingCapability(what, "labkit check, which runs it in its own process")
         return self
 
-    def _begin(self) -> "_Process":
+    def _begin(self) -> "Process":
         keep = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
         words = bubblewrap.python(_boot())
-        return _Process(words, bubblewrap.environment() | keep)
+        return Process(words, bubblewrap.environment() | keep)
 
     def _setting(self) -> dict[str, Any]:
         setting = super()._setting()
@@ -245,7 +245,7 @@ class Loaded(Subject):
         self._box = box
         self._printed = ""
         self._begun = False
-        self._left = box.limits.check_seconds + GRACE
+        self._left = box.limits.check_seconds + box.limits.grace_seconds
         self._over: Outcome | None = None
 
     def fresh(self) -> "Loaded":
@@ -282,76 +282,6 @@ class Loaded(Subject):
         late = isinstance(error, TooLate)
         self._over = TimedOut(self._box.limits.check_seconds, None) if late else Died(why)
         return self._over
-
-
-class _Process:
-    """A worker that has been started, and the pipes to it."""
-
-    def __init__(
-        self,
-        words: list[str],
-        environment: dict[str, str],
-        ends: Sequence[int] = (),
-        info: int = -1,
-    ) -> None:
-        self.said = ""
-        """The last line of what it said before the student's code ran: why it did not start."""
-        self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  (`end` closes it)
-        self._popen = subprocess.Popen(  # noqa: S603
-            words,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._errors,
-            env=environment,
-            pass_fds=ends,
-            start_new_session=True,  # Ctrl-C is for the grader: it is no fault of a submission
-        )
-        assert self._popen.stdin is not None
-        assert self._popen.stdout is not None
-        self._info = info
-        self.pipes = Pipes(self._popen.stdout.fileno(), self._popen.stdin.fileno())
-
-    def end(self, patience: float = 0.0) -> str:
-        """End it, with all that it has started; how it had ended before that, in words."""
-        code: int | None = None
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            code = self._popen.wait(patience)
-        if code is None:
-            self._kill()
-        self._errors.seek(0)
-        lines = self._errors.read(4000).decode("utf-8", "replace").strip().splitlines()
-        self.said = tame(lines[-1]) if lines else ""
-        for end in (self._popen.stdin, self._popen.stdout, self._errors):
-            with contextlib.suppress(OSError):  # it had closed its end with something in the pipe
-                assert end is not None
-                end.close()
-        if self._info >= 0:
-            os.close(self._info)
-            self._info = -1
-        return "" if code is None else _how(code)
-
-    def _kill(self) -> None:
-        """First the first process inside, with which all others go: bubblewrap buries it."""
-        if self._info >= 0:
-            with contextlib.suppress(ValueError, KeyError, ProcessLookupError):
-                first = json.loads(os.read(self._info, 4096))["child-pid"]
-                os.kill(first, signal.SIGKILL)
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self._popen.wait(GRACE)
-                return
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._popen.pid, signal.SIGKILL)
-        self._popen.wait()
-
-
-def _how(code: int) -> str:
-    """What an exit code means: bubblewrap says 128 and the signal's number."""
-    number = -code if code < 0 else code - 128
-    if number == signal.SIGXCPU:
-        return "it has used up its time of the processor"
-    if number in set(signal.Signals):
-        return f"the process was ended by {signal.Signals(number).name}"
-    return f"the process has ended itself, with {code}"
 
 
 def _boot() -> str:

@@ -3,7 +3,7 @@
     {…}                how much may be used                                → ready
     run [label, code]  a cell of the notebook                              → how it went
     begin              a check begins: its time and its printing are new   → ready
-    ask […]            questions (`labkit.checks.subject`)                 → what it printed, outcomes
+    ask […]            questions (`labkit.checks.subject`)                 → the print, outcomes
 
 Requests come from one pipe and answers go to the other (`labkit.grading.pipe`). Whatever the code
 prints, exits with or raises is caught as far as Python can; what is not ends this process, and
