@@ -51,6 +51,7 @@ _HOME = {
     "sniff": "labkit.lab.sniff",
     "speech": "labkit.lab.sources",
     "step": "labkit.lab.steps",
+    "sweep": "labkit.lab.sweep",
     "timelines": "labkit.lab.show",
     "to_ms": "labkit.words.units",
     "tone": "labkit.lab.sources",

@@ -14,6 +14,10 @@ MAKE_EXAMPLES = """\
 CLIENT_EXAMPLES = """\
   labkit certs client carol                       one more, from the authority in certs/
 """
+NODE_EXAMPLES = """\
+  labkit certs node                               certs/node.pem, for scheduler, workers and grader
+  labkit certs node --folder grading --days 120   an authority of their own, for a term
+"""
 SHOW_EXAMPLES = """\
   labkit certs show certs/server.pem              names, validity and fingerprint
 """
@@ -40,6 +44,10 @@ def add(commands: Any) -> None:
     _add_kind(sub)
     sub = common.subcommand(kinds, "client", "make one more client", CLIENT_EXAMPLES, client)
     sub.add_argument("name", metavar="NAME")
+    sub.add_argument("--folder", type=Path, default=Path("certs"), help="the authority's (certs)")
+    _add_kind(sub)
+    sub = common.subcommand(kinds, "node", "make one for a cluster", NODE_EXAMPLES, node)
+    sub.add_argument("name", metavar="NAME", nargs="?", default="node", help="(node)")
     sub.add_argument("--folder", type=Path, default=Path("certs"), help="the authority's (certs)")
     _add_kind(sub)
     sub = common.subcommand(kinds, "show", "say what a certificate says", SHOW_EXAMPLES, show)
@@ -90,6 +98,20 @@ def client(options: argparse.Namespace) -> int:
     made = add_client(options.folder, options.name, Algorithm(options.key), days=options.days)
     print(f"{options.folder / options.name}.pem\n    SHA-256 {made.fingerprint}")
     print(f"It and {options.name}-key.pem go to {options.name}, by a way that nobody else sees.")
+    return 0
+
+
+def node(options: argparse.Namespace) -> int:
+    """Make one for the machines of a cluster."""
+    from labkit.live.certs import Algorithm, add_node
+
+    folder: Path = options.folder
+    made = add_node(folder, options.name, Algorithm(options.key), days=options.days)
+    print(f"{folder / options.name}.pem\n    SHA-256 {made.fingerprint}")
+    print(
+        f"It, {options.name}-key.pem and ca.pem go to every machine of the cluster.\n"
+        "Whoever has the key can have code run on all of them."
+    )
     return 0
 
 

@@ -6,7 +6,10 @@
 
 `simulate` runs in virtual time and gives the same result on every machine; `run` drives the same
 objects on real sockets, through a relay that impairs real datagrams as the profile says. Any part
-can be yours: the source, the codec, the link, the jitter buffer, the delay policy.
+can be yours: the source, the codec, the link, the jitter buffer, the delay policy. The source can
+be a microphone, and a speaker can play what is heard while it is heard (`labkit.lab.livesound`):
+
+    await Call(BrowserMicrophone(), link="wifi-busy").run(10, speaker=BrowserSpeaker())
 
 This module only puts parts together; what comes of it is a `labkit.lab.result.Result`.
 """
@@ -30,6 +33,7 @@ from labkit.endpoints.sender import Sender
 from labkit.endpoints.srtp import Srtp, new_key
 from labkit.endpoints.voice import Voice
 from labkit.lab.layered import STREAMS, layered
+from labkit.lab.livesound import LiveSink, LiveSource
 from labkit.lab.notes import Notes
 from labkit.lab.quic import QUIC, quic_session
 from labkit.lab.result import Result
@@ -39,6 +43,7 @@ from labkit.sim.tap import Tap
 from labkit.sim.world import World
 from labkit.wire import sdp
 from labkit.words.errors import BadInput
+from labkit.words.format import Samples
 from labkit.words.profile import Profile
 from labkit.words.units import seconds
 
@@ -57,7 +62,7 @@ class Call:
     `seed` decides everything random: the network's dice and the first sequence number.
     """
 
-    source: Clip | None = None
+    source: Clip | LiveSource | None = None
     codec: Codec = field(default_factory=lambda: Opus(32_000, fec=True))
     link: Profile | str = "clear"
     transport: str = "rtp"
@@ -77,13 +82,21 @@ class Call:
             raise BadInput(f"no transport is called {self.transport!r}", " or ".join(TRANSPORTS))
         self.profile = load_profile(self.link) if isinstance(self.link, str) else self.link
         clip = self.source if self.source is not None else speech()
-        self.source = converted(clip, self.codec.sample_rate, self.codec.channels)
+        if isinstance(clip, Clip):
+            clip = converted(clip, self.codec.sample_rate, self.codec.channels)
+        self.source = clip
 
     @property
     def seconds(self) -> float:
         """How long the voice speaks."""
-        assert self.source is not None
-        return len(self.source) / self.codec.sample_rate
+        return len(self.clip) / self.codec.sample_rate
+
+    @property
+    def clip(self) -> Clip:
+        """The voice, all of it. `BadInput` when it is a microphone's: nobody knows it yet."""
+        if isinstance(self.source, Clip):
+            return self.source
+        raise BadInput("a microphone speaks in real time only", "await call.run(10)")
 
     # In virtual time --------------------------------------------------------------------------
 
@@ -92,6 +105,7 @@ class Call:
 
         With `capture`, every datagram that crosses the link is kept, for `Result.save_pcapng`.
         """
+        length = seconds(self.seconds)
         sender, receiver = self.sender(), self.receiver(ALICE)
         tap = Tap() if capture else None
         world = World(self.seed, tap=tap)
@@ -100,23 +114,27 @@ class Call:
         world.connect(receiver, sender, self.profile, stream=self.transport in STREAMS)
         notes = Notes()
         world.on_event(receiver, notes.take)
-        world.run(until=seconds(self.seconds * 2 + 60), stop=lambda: notes.finished)
+        world.run(until=length * 2 + seconds(60), stop=lambda: notes.finished)
         return self.result(sender, receiver, notes, tap)
 
     # In real time -----------------------------------------------------------------------------
 
-    async def run(self) -> Result:
-        """Run on real sockets on this machine, in real time: `await call.run()` in a notebook."""
+    async def run(self, duration: float = 10.0, *, speaker: LiveSink | None = None) -> Result:
+        """Run on real sockets on this machine, in real time: `await call.run()` in a notebook.
+
+        A microphone speaks for `duration` seconds, or until it is switched off; a clip to its end.
+        `speaker` plays what the listener hears, while it is heard.
+        """
         from labkit.lab.livecall import run
 
-        return await run(self)
+        return await run(self, duration, speaker)
 
     # Parts ------------------------------------------------------------------------------------
 
     def sender(self, wallclock_offset: int = 0) -> Sender:
         """The end that speaks, made of fresh parts; it waits to be joined."""
-        assert self.source is not None
-        voice = Voice(self.codec, self.source.rewound(), rng=Random(f"{self.seed} voice"))
+        clip = self.source.rewound() if isinstance(self.source, Clip) else None
+        voice = Voice(self.codec, clip, rng=Random(f"{self.seed} voice"))
         return Sender(self._session(Role.SENDER, None, wallclock_offset, voice.ssrc), voice)
 
     def receiver(self, peer: Any, wallclock_offset: int = 0) -> Receiver:
@@ -168,17 +186,23 @@ class Call:
             return fresh
         return copy.deepcopy(made)  # type: ignore[return-value]
 
-    def result(self, sender: Sender, receiver: Receiver, notes: Notes, tap: Any = None) -> Result:
-        """Everything about a call that has ended."""
+    def result(
+        self,
+        sender: Sender,
+        receiver: Receiver,
+        notes: Notes,
+        tap: Any = None,
+        said: Samples | None = None,
+    ) -> Result:
+        """Everything about a call that has ended. `said` is what a microphone heard."""
         assert sender.voice is not None
-        assert self.source is not None
         return Result(
-            name=self.name or _name(self.codec),
+            name=self.name or codec_name(self.codec),
             link=self.profile,
             codec=self.codec,
             seed=self.seed,
             transport=self.transport,
-            reference=self.source.samples,
+            reference=said if said is not None else self.clip.samples,
             heard=notes.heard,
             first_timestamp=sender.voice.first_timestamp,
             timeline=timeline.build(sender.voice.trace, receiver.trace),
@@ -190,7 +214,8 @@ class Call:
         )
 
 
-def _name(codec: Codec) -> str:
+def codec_name(codec: Codec) -> str:
+    """A short name for a codec and what it is set to."""
     if isinstance(codec, Opus):
         return f"Opus {codec.bitrate / 1000:g} kbit/s{' FEC' if codec.fec else ''}"
     return str(codec.format.encoding)

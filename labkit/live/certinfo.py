@@ -49,7 +49,7 @@ def _purpose(certificate: x509.Certificate) -> str:
         purposes = extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
     except x509.ExtensionNotFound:
         return "anything"
-    known = {purpose.value: purpose.name.lower() for purpose in Purpose}
+    known = {p.value[0]: p.name.lower() for p in (Purpose.SERVER, Purpose.CLIENT)}
     return " and ".join(f"a {known.get(each, each.dotted_string)}" for each in purposes)
 
 

@@ -60,8 +60,9 @@ class Algorithm(Enum):
 class Purpose(Enum):
     """Which end of a connection a certificate is for."""
 
-    SERVER = ExtendedKeyUsageOID.SERVER_AUTH
-    CLIENT = ExtendedKeyUsageOID.CLIENT_AUTH
+    SERVER = (ExtendedKeyUsageOID.SERVER_AUTH,)
+    CLIENT = (ExtendedKeyUsageOID.CLIENT_AUTH,)
+    NODE = (*SERVER, *CLIENT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +129,12 @@ class Authority:
         """For a client; the name is for people."""
         return self._issue(name, [], Purpose.CLIENT, algorithm, days)
 
+    def node(
+        self, name: str, algorithm: Algorithm = Algorithm.P256, *, days: float = DAYS
+    ) -> Identity:
+        """For a machine of a cluster, where everybody is server and client."""
+        return self._issue(name, [], Purpose.NODE, algorithm, days)
+
     def _issue(
         self, name: str, names: list[str], purpose: Purpose, algorithm: Algorithm, days: float
     ) -> Identity:
@@ -141,7 +148,7 @@ class Authority:
         builder = _begin(subject, issuer, key, days)
         builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), True)
         builder = builder.add_extension(_usage(signs=False), critical=True)
-        builder = builder.add_extension(x509.ExtendedKeyUsage([purpose.value]), critical=False)
+        builder = builder.add_extension(x509.ExtendedKeyUsage(purpose.value), critical=False)
         if alternatives:
             builder = builder.add_extension(x509.SubjectAlternativeName(alternatives), False)
         return _sign(builder, key, self._key)
@@ -175,6 +182,20 @@ def add_client(
     if not _is_file_name(name):
         raise BadInput(f"{name!r} cannot be the name of a client", "letters and digits")
     identity = Authority.load(folder).client(name, algorithm, days=days)
+    identity.save(folder, name)
+    return identity
+
+
+def add_node(
+    folder: Path, name: str, algorithm: Algorithm = Algorithm.P256, *, days: float = DAYS
+) -> Identity:
+    """One for the machines of a cluster, from the authority of a folder; it is made if need be."""
+    if not _is_file_name(name):
+        raise BadInput(f"{name!r} cannot be the name of a machine", "letters and digits")
+    folder.mkdir(parents=True, exist_ok=True)
+    if not (folder / "ca.pem").exists():
+        Authority.make(algorithm, days=days).identity.save(folder, "ca")
+    identity = Authority.load(folder).node(name, algorithm, days=days)
     identity.save(folder, name)
     return identity
 

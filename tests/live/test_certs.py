@@ -45,6 +45,19 @@ def test_openssl_accepts_each_for_its_purpose_and_for_no_other(folder):
         assert "unsuitable certificate purpose" in openssl(*check, bad, folder / f"{name}.pem")
 
 
+def test_a_node_is_both(tmp_path, capsys, need):
+    need("openssl")
+    assert main(["certs", "node", "--folder", str(tmp_path / "grading")]) == 0
+    assert "node-key.pem and ca.pem go to every machine" in capsys.readouterr().out
+    check = ["verify", "-x509_strict", "-CAfile", tmp_path / "grading/ca.pem", "-purpose"]
+    for purpose in ("sslserver", "sslclient"):
+        assert openssl(*check, purpose, tmp_path / "grading/node.pem").endswith(": OK\n")
+    assert main(["certs", "node", "second", "--folder", str(tmp_path / "grading")]) == 0
+    assert main(["certs", "node", "../eve", "--folder", str(tmp_path)]) == 2
+    said = describe((tmp_path / "grading/second.pem").read_bytes())
+    assert said.purpose == "a server and a client"
+
+
 @pytest.mark.parametrize("name", ["-verify_hostname localhost", "-verify_ip ::1"])
 def test_openssl_finds_the_names(folder, name):
     check = ["verify", "-CAfile", folder / "ca.pem", *name.split(), folder / "server.pem"]
