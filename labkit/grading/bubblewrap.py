@@ -43,6 +43,7 @@ LIBRARIES: Final = ("/usr/lib", "/usr/lib64", "/usr/lib32", "/usr/local/lib")
 LINKS: Final = ("/lib", "/lib64", "/lib32")
 FILES: Final = ("/etc/ld.so.cache", "/etc/localtime", "/usr/share/zoneinfo")
 DEVICES: Final = ("/dev/null", "/dev/zero", "/dev/urandom", "/dev/random")
+SCRATCH: Final = "/tmp"  # noqa: S108  (inside it is nobody else's)
 NOBODY: Final = 65_534
 STRANGERS: Final = 1_000_000_000
 """The first of the users that nobody is, when root grades."""
@@ -172,10 +173,10 @@ def command(limits: Limits, withheld: Iterable[str], filter_end: int, info_end: 
         words += ["--cap-drop", "ALL", "--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"]
     else:
         words += ["--unshare-user", "--uid", str(NOBODY), "--gid", str(NOBODY)]
-    words += [*_system(), *_withheld(withheld)]
-    words += ["--perms", "1777", "--size", str(limits.scratch), "--tmpfs", "/tmp"]  # noqa: S108
-    words += ["--chdir", "/tmp", "--remount-ro", "/", "--seccomp", str(filter_end)]  # noqa: S108
-    return [*words, "--info-fd", str(info_end), "--"]
+    # First, because what follows may lie in it.
+    words += ["--perms", "1777", "--size", str(limits.scratch), "--tmpfs", SCRATCH]
+    words += [*_system(), *_withheld(withheld), "--remount-ro", "/", "--chdir", SCRATCH]
+    return [*words, "--seccomp", str(filter_end), "--info-fd", str(info_end), "--"]
 
 
 def _bwrap() -> str:
@@ -216,7 +217,7 @@ def environment() -> dict[str, str]:
     that grading twice gives the same twice.
     """
     one = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
-    fixed = {"HOME": "/tmp", "TMPDIR": "/tmp", "LANG": "C.UTF-8", "MPLBACKEND": "Agg"}  # noqa: S108
+    fixed = {"HOME": SCRATCH, "TMPDIR": SCRATCH, "LANG": "C.UTF-8", "MPLBACKEND": "Agg"}
     return dict.fromkeys(one, "1") | fixed | {"PYTHONHASHSEED": "0"}
 
 

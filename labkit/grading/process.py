@@ -2,8 +2,8 @@
 
 In a sandbox there are three processes: bubblewrap outside, bubblewrap as the first process inside,
 and the worker. When the first one inside ends, the kernel ends all others there, whatever they have
-done to be alone (pid_namespaces(7)), and bubblewrap outside buries it. So that one is ended, and
-nothing is left over, not even a zombie where nobody would bury it.
+done to be alone (pid_namespaces(7)). So that one is ended, and bubblewrap outside buries it. When
+the worker has ended by itself, the first process of the machine buries it, as it does for everyone.
 
 This module knows neither what is said nor what is inside.
 """
