@@ -23,7 +23,7 @@ from labkit.live.broadcast import TcpBroadcast, broadcast_tcp
 from labkit.live.clock import now
 from labkit.live.multicast import is_group, join_group
 from labkit.live.relaying import resolve
-from labkit.live.sockopts import set_mark
+from labkit.live.sockopts import mark
 from labkit.live.udp import UdpEndpoint, open_udp
 from labkit.wire import sdp
 from labkit.words.machine import Address, Event
@@ -49,7 +49,7 @@ async def serve(options: argparse.Namespace, stop: asyncio.Event) -> int:
     async with AsyncExitStack() as stack:
         status = stack.enter_context(common.closing_status())
         watch = await stack.enter_async_context(watching(options, server.figures, status))
-        adapter = await _open(options, machine, _Reporter(status, watch).take)
+        adapter = await _open(options, machine, _Reporter(status, watch).take, status)
         sent = _Sent(server)
         host, port = adapter.address
         status.say(f"serving {voice.codec.format} over {options.proto} on {host}:{port}")
@@ -120,7 +120,7 @@ async def _watch(
 
 
 async def _open(
-    options: argparse.Namespace, machine: Any, on_event: Any
+    options: argparse.Namespace, machine: Any, on_event: Any, status: common.StatusLine
 ) -> UdpEndpoint | TcpBroadcast:
     adapter: UdpEndpoint | TcpBroadcast
     where: dict[str, Any] = {"host": options.host, "port": options.port, "on_event": on_event}
@@ -132,8 +132,8 @@ async def _open(
         assert isinstance(adapter, UdpEndpoint)
         await join_group(adapter, options.to, ttl=options.ttl)
     if options.dscp is not None:
-        for sock in adapter.sockets:
-            set_mark(sock, options.dscp)
+        for said in filter(None, (mark(sock, options.dscp) for sock in adapter.sockets)):
+            status.say(said)
     return adapter
 
 

@@ -130,21 +130,19 @@ def get_mark(sock: Any) -> Mark:
     return read_tos(max(tos, 0))  # -1: nobody has said anything yet
 
 
-def mark_transport(transport: Any, dscp: int) -> str:
-    """Let a transport of asyncio mark what it sends; a sentence if that is not what happens, or "".
+def mark(sock: Any, dscp: int) -> str:
+    """As `set_mark`, for people: a sentence if packets will not be marked as they wanted, or "".
 
     Whoever asked for a mark should be told when the system took the call and did something else.
-    For a server, mark its `sockets` before anybody comes.
     """
-    sock = transport.get_extra_info("socket")
     try:
-        mark = set_mark(sock, dscp)
+        said = set_mark(sock, dscp)
     except OSError as error:
         return f"packets are not marked {name_of(dscp)}: {error.strerror or error}"
-    if mark.dscp == dscp:
+    if said.dscp == dscp:
         return ""
     remedy = "New-NetQosPolicy marks them" if sys.platform == "win32" else "ask its administrator"
-    return f"packets are marked {mark}, not {name_of(dscp)}: this system decides ({remedy})"
+    return f"packets are marked {said}, not {name_of(dscp)}: this system decides ({remedy})"
 
 
 def queue_priority(sock: Any, priority: int | None = None) -> int | None:

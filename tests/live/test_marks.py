@@ -7,7 +7,7 @@ import time
 import pytest
 
 from labkit.live.marks import ask_for_marks, receive_marked
-from labkit.live.sockopts import get_mark, mark_transport, queue_priority, set_mark
+from labkit.live.sockopts import get_mark, mark, queue_priority, set_mark
 from labkit.words.dscp import Dscp, Mark
 
 pytestmark = pytest.mark.live
@@ -101,18 +101,18 @@ def test_the_mark_chooses_the_queue_and_may_be_overruled():
 def test_asyncio_s_sockets_can_be_marked():
     """What a transport gives is no socket, but takes options."""
 
-    async def mark():
+    async def marked():
         loop = asyncio.get_running_loop()
         transport, _ = await loop.create_datagram_endpoint(
             asyncio.DatagramProtocol, local_addr=("127.0.0.1", 0)
         )
         try:
-            said = mark_transport(transport, Dscp.EF)
-            return said, get_mark(transport.get_extra_info("socket"))
+            sock = transport.get_extra_info("socket")
+            return mark(sock, Dscp.EF), get_mark(sock)
         finally:
             transport.close()
 
-    assert asyncio.run(mark()) == ("", Mark(Dscp.EF))
+    assert asyncio.run(marked()) == ("", Mark(Dscp.EF))
 
 
 def test_a_system_that_takes_the_call_and_does_nothing_is_found_out():
@@ -126,20 +126,11 @@ def test_a_system_that_takes_the_call_and_does_nothing_is_found_out():
         def getsockopt(self, level: int, option: int) -> int:
             return 0
 
-    class Transport:
-        def get_extra_info(self, name: str) -> Windows:
-            return Windows()
-
     assert set_mark(Windows(), Dscp.EF) != Mark(Dscp.EF)
-    assert "marked CS0, not EF" in mark_transport(Transport(), Dscp.EF)
+    assert "marked CS0, not EF" in mark(Windows(), Dscp.EF)
 
 
 def test_a_socket_that_is_gone_is_said_in_words():
     sock = bound(socket.AF_INET, socket.SOCK_DGRAM)
     sock.close()
-
-    class Transport:
-        def get_extra_info(self, name: str) -> socket.socket:
-            return sock
-
-    assert "not marked EF: Bad file descriptor" in mark_transport(Transport(), Dscp.EF)
+    assert "not marked EF: Bad file descriptor" in mark(sock, Dscp.EF)
