@@ -11,6 +11,7 @@ from labkit.cli import (
     common,
     completion,
     course,
+    grade,
     net,
     replay,
     stun,
@@ -60,6 +61,7 @@ def make_parser() -> argparse.ArgumentParser:
     captures.add(commands)
     check.add(commands)
     course.add(commands)
+    grade.add(commands)
     top.add(commands)
     completion.add(commands)
     return parser

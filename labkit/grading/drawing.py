@@ -61,12 +61,13 @@ Turn = tuple[int, int | None]
 def _turns(drawing: Mapping[str, Any]) -> str:
     """Arrivals above; below them what each turn had to give, and what it gave."""
     wanted: list[Turn] = [tuple(turn) for turn in drawing["wanted"]][-MOST_TURNS:]
-    begin, frame = wanted[0][0], drawing["frame"]
+    begin: int = wanted[0][0]
+    frame: int = drawing["frame"]
     yours: list[Turn] = [tuple(turn) for turn in drawing["yours"] if turn[0] >= begin]
     arrivals = [tuple(a) for a in drawing["arrivals"] if a[0] >= begin - 3 * frame]
-    begin = min([begin, *(now for now, _, _ in arrivals)])
-    end = max([now + frame for now, _ in wanted] + [now for now, _, _ in arrivals])
-    scale = (WIDTH - LEFT - 14) / max(end - begin, 1)
+    begin = min([begin, *(int(now) for now, _, _ in arrivals)])
+    end = max([now + frame for now, _ in wanted] + [int(now) for now, _, _ in arrivals])
+    scale: float = (WIDTH - LEFT - 14) / max(end - begin, 1)
 
     def at(now: int) -> float:
         return LEFT + (now - begin) * scale

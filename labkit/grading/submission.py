@@ -319,10 +319,14 @@ def _apart(submissions: Iterable[Submission]) -> Iterator[Submission]:
     by_name: dict[str, list[Submission]] = defaultdict(list)
     for submission in submissions:
         by_name[submission.student].append(submission)
-    for name, alike in by_name.items():
-        for each in alike:
-            apart = len(alike) > 1 and each.number
-            yield replace(each, student=f"{name}_{each.number}") if apart else each
+    seen: set[str] = set()
+    for name, alike in sorted(by_name.items()):
+        for each in sorted(alike, key=lambda submission: submission.number):
+            apart = f"{name}_{each.number}" if len(alike) > 1 and each.number else name
+            while apart in seen:  # somebody else is called so
+                apart += "_"
+            seen.add(apart)
+            yield replace(each, student=apart)
 
 
 def slug(student: str) -> str:
