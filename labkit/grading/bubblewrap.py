@@ -78,18 +78,18 @@ def files_of(module: str) -> list[Path]:
 
 
 @cache
-def _system() -> tuple[str, ...]:
-    """Mounts that are the same for every sandbox."""
+def mounts() -> tuple[str, ...]:
+    """What is inside every sandbox: libraries, devices, Python, its packages, all of `labkit`."""
     words: list[str] = []
     wanted = [*LIBRARIES, *FILES, str(interpreter())]
     for folder in {sys.base_prefix, sys.base_exec_prefix}:
         wanted += [f"{folder}/lib", f"{folder}/lib64"]
     wanted += [*map(str, packages()), str(KIT), str(captures_folder())]
     wanted.append(str(profile_path("lan").parents[1]))
-    mounts = _outermost(Path(each) for each in wanted if Path(each).exists())
-    for parent in sorted({parent for path in mounts for parent in path.parents[:-1]}):
+    places = _outermost(Path(each) for each in wanted if Path(each).exists())
+    for parent in sorted({parent for path in places for parent in path.parents[:-1]}):
         words += ["--dir", str(parent)]  # open to all; those that a mount makes are not
-    for path in mounts:
+    for path in places:
         words += ["--ro-bind", str(path), str(path)]
     for link in map(Path, LINKS):
         if link.is_symlink():
@@ -98,13 +98,20 @@ def _system() -> tuple[str, ...]:
             words += ["--ro-bind", str(link), str(link)]
     for device in DEVICES:
         words += ["--dev-bind", device, device]
+    return tuple(words)
+
+
+@cache
+def _system() -> tuple[str, ...]:
+    """Mounts that are the same for every sandbox of a grader: most of `labkit` is not inside."""
+    words = list(mounts())
     for floor, names in BESIDE.items():
         sources = [KIT / floor / f"{name}.py" for name in names]
         words += _only(KIT / floor, {source: source for source in _compiled(sources)})
     words += ["--ro-bind", str(HERE / "nocheck.py"), str(KIT / "checks" / "check.py")]
     for name in HIDDEN:
         if (KIT / name).is_dir():
-            words += _only(KIT / name, {})
+            words += nothing(KIT / name)
     words += _sealed(KIT / floor for floor in BESIDE)
     return tuple(words)
 
@@ -124,6 +131,11 @@ def _compiled(sources: Iterable[Path]) -> Iterator[Path]:
         bytecode = Path(cache_from_source(str(source)))
         if bytecode.is_file():
             yield bytecode
+
+
+def nothing(folder: Path) -> list[str]:
+    """An empty folder over this one."""
+    return _only(folder, {})
 
 
 def _only(folder: Path, files: dict[Path, Path]) -> list[str]:
@@ -166,6 +178,15 @@ def command(limits: Limits, withheld: Iterable[str], filter_end: int, info_end: 
     It reads the seccomp program from the file descriptor `filter_end`, and writes to `info_end` the
     number of the first process inside.
     """
+    words = namespaces()
+    # First, because what follows may lie in it.
+    words += ["--perms", "1777", "--size", str(limits.scratch), "--tmpfs", SCRATCH]
+    words += [*_system(), *_withheld(withheld), "--remount-ro", "/", "--chdir", SCRATCH]
+    return [*words, "--seccomp", str(filter_end), "--info-fd", str(info_end), "--"]
+
+
+def namespaces() -> list[str]:
+    """The command, and its options that decide who and where the program inside is."""
     words = [_bwrap(), "--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts"]
     words += ["--unshare-cgroup-try", "--die-with-parent", "--new-session"]
     words += ["--hostname", "sandbox"]
@@ -173,10 +194,7 @@ def command(limits: Limits, withheld: Iterable[str], filter_end: int, info_end: 
         words += ["--cap-drop", "ALL", "--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"]
     else:
         words += ["--unshare-user", "--uid", str(NOBODY), "--gid", str(NOBODY)]
-    # First, because what follows may lie in it.
-    words += ["--perms", "1777", "--size", str(limits.scratch), "--tmpfs", SCRATCH]
-    words += [*_system(), *_withheld(withheld), "--remount-ro", "/", "--chdir", SCRATCH]
-    return [*words, "--seccomp", str(filter_end), "--info-fd", str(info_end), "--"]
+    return words
 
 
 def _bwrap() -> str:
