@@ -112,8 +112,9 @@ class Box:
     def _run(self, label: str, source: str) -> CellOutcome:
         if len(source) > LONGEST_CELL:
             return CellOutcome(label, CellState.LEFT_OUT, f"a cell of {len(source)} characters")
-        begun = time.monotonic()
         try:
+            self._left()
+            begun = time.monotonic()
             outcome = self._play(label, source)
         except _Spent as error:
             return CellOutcome(label, CellState.LEFT_OUT, str(error))
@@ -133,13 +134,18 @@ class Box:
 
     def ask(self, said: str, seconds: float) -> str:
         """One request to the worker, which is started if need be. `NoAnswer` when there is none."""
+        seconds = min(seconds, self._left())
+        assert self._process is not None
+        return self._process.pipes.ask(said, time.monotonic() + seconds)
+
+    def _left(self) -> float:
+        """See to it that there is a process; the seconds until everything is over."""
         left = self._begun + self.limits.wall_seconds - time.monotonic()
         if left <= 0:
             raise _Spent(f"its {self.limits.wall_seconds:g} s are over")
         if self._process is None:
             self._start()
-        assert self._process is not None
-        return self._process.pipes.ask(said, time.monotonic() + min(seconds, left))
+        return left
 
     def _start(self) -> None:
         if self._started > self.limits.revivals:

@@ -152,9 +152,7 @@ def as_nobody(need):
         secrets(folder / "instructor")
         for path in (folder, *folder.rglob("*")):
             path.chmod(0o755 if path.is_dir() else 0o644)
-        python = (
-            f'env -i PATH=/usr/bin:/bin PYTHONPATH={folder}:{folder}/tests {sys.executable} "$@"'
-        )
+        python = f'env -i PYTHONPATH={folder}:{folder}/tests {sys.executable} "$@"'
         script = [
             *opened_to_all([Path(sys.base_prefix), Path(sys.prefix)], folder),
             f"cd {folder}",
