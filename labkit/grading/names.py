@@ -74,7 +74,7 @@ def _meant(
     checked: set[str],
 ) -> tuple[str, str]:
     """The name that is meant and why; or nothing, and what there is."""
-    fit = [other for other, its in free.items() if its is kind or Kind.VALUE in (its, kind)]
+    fit = [o for o, its in free.items() if its in (kind, Kind.ANYTHING) or kind is Kind.VALUE]
     same = [other for other in fit if _bare(other) == _bare(name)]
     alike = [
         other

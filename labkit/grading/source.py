@@ -19,8 +19,13 @@ MAGIC: Final = re.compile(r"\s*([%!?]|[\w.]+\s*=\s*[%!])|.*[\w)\]]\?{1,2}\s*$")
 """A line for IPython, where Python cannot read the cell."""
 WRAPPERS: Final = ("time", "timeit", "capture", "prun")
 """Cell magics around Python; under any other the cell is something else."""
-HEADS: Final = re.compile(r"(?![\s)\]}#]|else\b|elif\b|except\b|finally\b|case\b)")
-"""Where a statement may begin: a line that is not indented."""
+HEAD: Final = re.compile(r"[^\s)\]}#]")
+"""How a line begins with which a statement may begin: it is not indented."""
+TOGETHER: Final = 40
+"""Lines of that kind that are tried together."""
+MOST_TRIES: Final = 1000
+LONGEST: Final = 50_000
+"""Characters of a cell that is read statement by statement."""
 BROKEN: Final = (SyntaxError, ValueError, RecursionError, MemoryError)
 
 
@@ -30,6 +35,8 @@ class Kind(Enum):
     FUNCTION = "function"
     CLASS = "class"
     VALUE = "value"
+    ANYTHING = "anything"
+    """What a call returned, or another name for something."""
 
 
 class Mended(NamedTuple):
@@ -65,7 +72,7 @@ def mended(source: str) -> Mended:
     bare = _without_magic(source)
     if tree_of(bare) is not None:
         return Mended(bare, "lines for IPython (% and !) were left out")
-    kept, lost = _readable(bare.split("\n"))
+    kept, lost = _readable(bare.split("\n")) if len(bare) <= LONGEST else ("", [])
     if not kept.strip():
         return Mended("", "Python cannot read it; nothing of it was run")
     lines = ", ".join(str(line) for line in lost[:5])
@@ -78,7 +85,7 @@ def _without_magic(source: str) -> str:
     first = next((i for i, line in enumerate(lines) if line.strip()), 0)
     if match := re.match(r"\s*%%(\w+)", lines[first]):
         if match[1] not in WRAPPERS:
-            return "\n" * len(lines)
+            return "\n" * (len(lines) - 1)
         lines[first] = ""
     return "\n".join(_passed(line) if MAGIC.match(line) else line for line in lines)
 
@@ -91,12 +98,15 @@ def _readable(lines: Sequence[str]) -> tuple[str, list[int]]:
     """The statements that can be read, on their own lines; and where the others begin."""
     kept = [""] * len(lines)
     lost: list[int] = []
-    heads = [i for i, line in enumerate(lines) if HEADS.match(line) and line.strip()]
-    begin = 0
-    while begin < len(heads):
-        # A statement ends before the next head, or before a later one: strings have lines too.
-        for end in range(begin + 1, min(begin + 40, len(heads)) + 1):
-            first, last = heads[begin], heads[end] if end < len(heads) else len(lines)
+    heads = [*(i for i, line in enumerate(lines) if HEAD.match(line)), len(lines)]
+    begin, tries = 0, 0
+    while begin < len(heads) - 1:
+        # As many as can be read together: an `else` belongs to what stands above it.
+        for end in range(min(begin + TOGETHER, len(heads) - 1), begin, -1):
+            first, last = heads[begin], heads[end]
+            tries += 1
+            if tries > MOST_TRIES:
+                return "\n".join(kept), [*lost, heads[begin] + 1]
             if tree_of("\n".join(lines[first:last])) is not None:
                 kept[first:last] = lines[first:last]
                 begin = end
@@ -121,12 +131,20 @@ def _defined(body: Sequence[ast.stmt]) -> Iterator[tuple[str, Kind]]:
             case ast.ClassDef(name=name):
                 yield name, Kind.CLASS
             case ast.Assign(targets=targets, value=value):
-                kind = Kind.FUNCTION if isinstance(value, ast.Lambda) else Kind.VALUE
+                kind = _kind(value)
                 yield from ((t.id, kind) for t in targets if isinstance(t, ast.Name))
             case ast.AnnAssign(target=ast.Name(id=name)):
                 yield name, Kind.VALUE
             case ast.If() | ast.Try() | ast.With():
                 yield from _defined(statement.body)
+
+
+def _kind(value: ast.expr) -> Kind:
+    """What an expression gives."""
+    if isinstance(value, ast.Lambda):
+        return Kind.FUNCTION
+    open_ended = isinstance(value, (ast.Call, ast.Name, ast.Attribute, ast.IfExp))
+    return Kind.ANYTHING if open_ended else Kind.VALUE
 
 
 def checks_of(source: str) -> tuple[Check, ...]:
