@@ -203,8 +203,10 @@ def _bwrap() -> str:
         what = "the sandbox needs Linux"
         raise MissingCapability(what, f"a virtual machine, or WSL 2, with Linux\n  {OUTSIDE}")
     if found is None:
-        what = "there is no bubblewrap, which makes the sandbox"
-        raise MissingCapability(what, f"sudo apt install bubblewrap\n  {OUTSIDE}")
+        from labkit.lab.doctor.remedies import this_system
+
+        what, remedy = "there is no bubblewrap here", this_system().install("bubblewrap")
+        raise MissingCapability(what, f"{remedy}\n  {OUTSIDE}")
     return found
 
 

@@ -289,7 +289,7 @@ def test_a_bubblewrap_that_cannot_says_what_to_do(tmp_path, monkeypatch, script,
 def test_without_bubblewrap_it_is_named(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     bubblewrap.require.cache_clear()
-    with pytest.raises(MissingCapability, match="apt install bubblewrap"), Sandbox():
+    with pytest.raises(MissingCapability, match=r"install.* bubblewrap"), Sandbox():
         pass
     with Trusted() as box:
         assert load(box, "x = 1").value("x") == Returned(1)
