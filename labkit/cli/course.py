@@ -12,6 +12,10 @@ RELEASE_EXAMPLES = """\
   labkit course release --check         only say whether they agree
   labkit course release --from mine/solved --to mine/given
 """
+KERNEL_EXAMPLES = """\
+  labkit course kernel                  in this Python's environment
+  labkit course kernel --prefix /usr/local
+"""
 
 
 def add(commands: Any) -> None:
@@ -33,6 +37,25 @@ def add(commands: Any) -> None:
     )
     sub.add_argument("--to", dest="target", default=Path("exercises"), help="(exercises)", **folder)
     sub.add_argument("--check", action="store_true", help="write nothing; 1 when they differ")
+    sub = common.subcommand(
+        kinds, "kernel", "a kernel in a sandbox, for nbgrader", KERNEL_EXAMPLES, kernel
+    )
+    sub.add_argument("--prefix", metavar="FOLDER", help="where Jupyter looks for kernels")
+
+
+def kernel(options: argparse.Namespace) -> int:
+    """Tell Jupyter of the kernel in a sandbox, and say how nbgrader is told."""
+    from labkit.words.errors import MissingCapability
+
+    try:
+        from labkit.grading import provisioner
+    except ImportError as error:
+        what = f"{error.name} is not installed"
+        raise MissingCapability(what, "pip install 'labkit[lab]'") from None
+    print(f"{provisioner.install(options.prefix)}: written")
+    print("nbgrader runs notebooks in it when it is told so:")
+    print(f"  nbgrader autograde NAME --ExecutePreprocessor.kernel_name={provisioner.NAME}")
+    return 0
 
 
 def release(options: argparse.Namespace) -> int:
