@@ -122,7 +122,7 @@ async def ours(
 
     server = Server(voice, session, max_clients=len(addresses), max_waiting=len(addresses))
     endpoint = await open_udp(server)
-    endpoint._batch = Batch(endpoint.sock, sendmmsg=sendmmsg)
+    endpoint._batch = Batch(endpoint.sockets[-1], sendmmsg=sendmmsg)
     return Ours(endpoint, addresses, rtp)
 
 

@@ -176,7 +176,8 @@ async def join_group(
         host = interface if host == ANY else host
     if host in ("", "::"):
         raise BadInput("a group, from a socket that is bound to any address", "one address of ours")
-    send_to_groups(endpoint.sock, interface=interface, ttl=ttl, loop=loop)
+    for each in endpoint.sockets:
+        send_to_groups(each, interface=interface, ttl=ttl, loop=loop)
     sock = group_socket(*group, interface=interface, source=source)
     transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(
         lambda: _Group(endpoint, group, (host, port)), sock=sock

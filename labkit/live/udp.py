@@ -3,7 +3,8 @@
 The driver does five things and nothing else: feed, send, report, ask for the deadline, wait
 (`labkit.live.driver`). Sending is the kernel's affair and takes no time: what it does not take is
 counted in `unsent` and gone, so a full socket delays nobody. What a machine says to many leaves in
-one system call where there is one for it (`labkit.live.batch`).
+one system call where there is one for it (`labkit.live.batch`), by a socket of its own where that
+costs less (`labkit.live.outlet`).
 """
 
 import asyncio
@@ -14,6 +15,7 @@ from typing import Any
 from labkit.live.batch import Batch
 from labkit.live.clock import now
 from labkit.live.driver import Driver
+from labkit.live.outlet import outlet
 from labkit.live.sockopts import receive_buffer, send_buffer
 from labkit.words.errors import BadInput
 from labkit.words.machine import DatagramMachine, Event, SpreadingMachine
@@ -35,8 +37,10 @@ class UdpEndpoint(Driver, asyncio.DatagramProtocol):
     ) -> None:
         super().__init__(machine, on_event)
         self.sock = sock
-        self._batch = Batch(sock)
-        self._copies: Any = machine.copies if isinstance(machine, SpreadingMachine) else tuple
+        spreads = isinstance(machine, SpreadingMachine)
+        self._copies: Any = machine.copies if spreads else tuple  # type: ignore[attr-defined]
+        self._outlet = outlet(sock) if spreads else None
+        self._batch = Batch(self._outlet or sock)
         self._transport: asyncio.DatagramTransport | None = None
         self._others: list[asyncio.DatagramTransport] = []
 
@@ -48,8 +52,8 @@ class UdpEndpoint(Driver, asyncio.DatagramProtocol):
 
     @property
     def sockets(self) -> tuple[socket.socket, ...]:
-        """The socket that it sends from, as `TcpBroadcast` has its own."""
-        return (self.sock,)
+        """Its own, and the one for sending if there is one: a mark must be set on each."""
+        return (self.sock,) if self._outlet is None else (self.sock, self._outlet)
 
     @property
     def unsent(self) -> int:
@@ -62,6 +66,8 @@ class UdpEndpoint(Driver, asyncio.DatagramProtocol):
         for transport in (self._transport, *self._others):
             if transport is not None:
                 transport.close()
+        if self._outlet is not None:
+            self._outlet.close()
         if not self.done.done():
             self.done.set_result(None)
 
