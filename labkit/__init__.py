@@ -12,7 +12,11 @@ from typing import Any
 __version__ = "0.1.0"
 _HOME = {
     "Adaptive": "labkit.core.delaypolicy",
+    "BrowserMicrophone": "labkit.lab.browser",
+    "BrowserSpeaker": "labkit.lab.browser",
     "Call": "labkit.lab.call",
+    "CardMicrophone": "labkit.lab.livesound",
+    "CardSpeaker": "labkit.lab.livesound",
     "Dashboard": "labkit.lab.dashboard",
     "Fixed": "labkit.core.delaypolicy",
     "JitterBuffer": "labkit.core.jitterbuffer",
@@ -55,6 +59,7 @@ _HOME = {
     "timelines": "labkit.lab.show",
     "to_ms": "labkit.words.units",
     "tone": "labkit.lab.sources",
+    "waveform": "labkit.lab.waveform",
     "wav": "labkit.lab.sources",
 }
 
