@@ -32,7 +32,7 @@ from labkit.words.errors import BadInput
 MARKER: Final = "# What follows is written by `labkit capture`.\n"
 SMALL: Final = 200_000
 """Bytes that one capture may have."""
-ALL: Final = 2_000_000
+ALL: Final = 3_000_000
 """Bytes that all of them may have together."""
 CLAIM: Final = re.compile(r"(==|>=|<=|>|<) *(\d+)")
 COMPARE: Final[dict[str, Callable[[int, int], bool]]] = {

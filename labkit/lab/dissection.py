@@ -39,6 +39,7 @@ from labkit.lab.headers import (
     Field,
     Header,
 )
+from labkit.lab.laterlayers import datagram_layer, igmp, stream_layer
 from labkit.wire import framing, minirtp, rtcp, rtp
 from labkit.wire.ip import PROTOCOL_TCP, PROTOCOL_UDP
 from labkit.wire.linklayer import (
@@ -55,6 +56,7 @@ from labkit.wire.linklayer import (
 from labkit.words.errors import WireError
 
 LINKTYPE_IP: Final = 101
+PROTOCOL_IGMP: Final = 2
 
 
 class Part(NamedTuple):
@@ -116,21 +118,32 @@ class Dissection:
                 yield layer, part
 
 
-class _Reader:
+class Reader:
     """Walks through one packet; every method reads one layer and calls the next."""
 
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, data: bytes, *, quic: bool = False) -> None:
         self.found = Dissection(data)
+        self.quic = quic
         self.data = data
         self.at = 0
         self.end = len(data)
 
     # Tools
 
+    @property
+    def left(self) -> bytes:
+        """What is not read yet of what belongs here."""
+        return self.data[self.at : self.end]
+
+    def begin(self, name: str, spec: str = "") -> Layer:
+        """A new layer without fields."""
+        layer = Layer(name, spec)
+        self.found.layers.append(layer)
+        return layer
+
     def header(self, header: Header) -> Layer | None:
         """The next header; None when it is cut off, and then its bytes are shown as such."""
-        layer = Layer(header.name, header.spec)
-        self.found.layers.append(layer)
+        layer = self.begin(header.name, header.spec)
         if self.end - self.at < header.size:
             self.rest(layer, "cut off")
             return None
@@ -164,20 +177,22 @@ class _Reader:
         """Whatever is left."""
         self.take(layer, name, self.end - self.at)
 
-    def within(self, end: int) -> None:
-        """Nothing from `end` on belongs to what comes next."""
-        self.end = min(self.end, max(end, self.at))
+    def within(self, end: int) -> int:
+        """Nothing from `end` on belongs to what comes next; where the end was before."""
+        whole, self.end = self.end, min(self.end, max(end, self.at))
+        return whole
 
     def judged(self, parser: Callable[[bytes], object]) -> None:
         """Ask `labkit.wire` what it thinks of what is left."""
         try:
-            parser(self.data[self.at : self.end])
+            parser(self.left)
         except WireError as error:
             self.found.problem = error
 
     # Link layers
 
     def link(self, link: int) -> None:
+        """What a LINKTYPE says that the packet begins with."""
         if link in RAW:
             self.ip()
         elif link in (NULL, LOOP):
@@ -195,14 +210,14 @@ class _Reader:
             self.unknown()
 
     def unknown(self, name: str = "data") -> None:
+        """What is left, if anything, as a layer of its own."""
         if self.at < self.end:
-            layer = Layer(name, "")
-            self.found.layers.append(layer)
-            self.rest(layer, "bytes")
+            self.rest(self.begin(name), "bytes")
 
     # IP
 
     def ip(self) -> None:
+        """IPv4 or IPv6, as the first four bits say."""
         version = self.data[self.at] >> 4 if self.at < self.end else 0
         if version == 6:
             layer, begin = self.header(IPV6), self.at
@@ -221,19 +236,24 @@ class _Reader:
             self.unknown()
 
     def fragment(self, layer: Layer) -> None:
+        """A later part of a datagram that was cut: it has no other header."""
         self.rest(layer, "a later fragment")
 
     def transport(self, protocol: int) -> None:
+        """What IP carries."""
         if protocol == PROTOCOL_TCP:
             self.tcp()
         elif protocol == PROTOCOL_UDP:
             if layer := self.header(UDP):
                 self.within(self.at - UDP.size + layer["length"])
                 self.datagram()
+        elif protocol == PROTOCOL_IGMP:
+            igmp(self)
         else:
             self.unknown(PROTOCOLS.get(protocol, "data"))
 
     def tcp(self) -> None:
+        """The header with its options, then a piece of the stream."""
         begin = self.at
         layer = self.header(TCP)
         if not layer:
@@ -245,6 +265,7 @@ class _Reader:
         self.stream()
 
     def tcp_option(self, layer: Layer) -> None:
+        """One option."""
         kind = self.data[self.at]
         name, inside = TCP_OPTIONS.get(kind, (f"option {kind}", ()))
         if kind < 2:
@@ -264,8 +285,11 @@ class _Reader:
     # What is inside, as far as its first bytes tell
 
     def datagram(self) -> None:
-        data = self.data[self.at : self.end]
-        if len(data) >= rtp.HEADER_SIZE - 4 and data[0] >> 6 == 2:
+        """What UDP carries, as its first bytes tell."""
+        data = self.left
+        if later := datagram_layer(data, quic=self.quic):
+            later(self)
+        elif len(data) >= rtp.HEADER_SIZE - 4 and data[0] >> 6 == 2:
             self.rtcp() if rtcp.is_rtcp(data) else self.rtp()
         elif _looks_ours(data, MINIRTP.size):
             self.judged(minirtp.unpack)
@@ -276,16 +300,24 @@ class _Reader:
 
     def stream(self) -> None:
         """TCP keeps no boundaries: a segment may begin, and end, in the middle of a frame."""
-        while _looks_ours(self.data[self.at : self.end], FRAME.size):
+        if later := stream_layer(self.left):
+            later(self)
+            return
+        self.frames()
+        if self.at < self.end:
+            self.rest(self.begin("stream"), "bytes of a frame")
+
+    def frames(self) -> bool:
+        """Our frames, as long as there are some; whether there was one."""
+        begin = self.at
+        while _looks_ours(self.left, FRAME.size):
             layer = self.header(FRAME)
             assert layer
             self.take(layer, "payload", layer["len"])
-        if self.at < self.end:
-            layer = Layer("stream", "")
-            self.found.layers.append(layer)
-            self.rest(layer, "bytes of a frame")
+        return self.at > begin
 
     def rtp(self) -> None:
+        """RTP, with what may stand between its header and its payload."""
         self.judged(rtp.parse)
         padding = self.data[self.end - 1]
         layer = self.header(RTP)
@@ -300,6 +332,7 @@ class _Reader:
         self.rest(layer, "padding")
 
     def rtcp(self) -> None:
+        """RTCP: one packet after the other."""
         self.judged(rtcp.unpack)
         whole = self.end
         while self.at < whole:
@@ -314,6 +347,7 @@ class _Reader:
             self.end = whole
 
     def report(self, layer: Layer) -> None:
+        """What one packet of RTCP says."""
         kind, count = layer["packet type"], layer["count"]
         if kind == rtcp.PacketType.SDES:
             for _ in range(count):
@@ -354,9 +388,12 @@ def _looks_ours(data: bytes, size: int) -> bool:
     return size == MINIRTP.size or int.from_bytes(data[8:12]) <= framing.MAX_PAYLOAD
 
 
-def dissect(data: bytes, link: int = LINKTYPE_IP) -> Dissection:
-    """What stands where in a packet: an IP packet, or what a LINKTYPE of tcpdump's list says."""
-    reader = _Reader(data)
+def dissect(data: bytes, link: int = LINKTYPE_IP, *, quic: bool = False) -> Dissection:
+    """What stands where in a packet: an IP packet, or what a LINKTYPE of tcpdump's list says.
+
+    `quic`: its flow is known to be QUIC's, which a packet after the handshake does not tell.
+    """
+    reader = Reader(data, quic=quic)
     reader.link(link)
     return reader.found
 
@@ -373,6 +410,6 @@ def dissect_payload(data: bytes, what: str = "datagram") -> Dissection:
     `what` they are: a "datagram" (RTP, RTCP or ours, as its first bytes tell) or a piece of a
     "stream" of our frames.
     """
-    reader = _Reader(data)
+    reader = Reader(data)
     getattr(reader, STARTS[what])()
     return reader.found

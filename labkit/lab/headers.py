@@ -44,11 +44,13 @@ class Header:
 # How values are said -------------------------------------------------------------------------
 
 
-def _hex(digits: int) -> Callable[[int], str]:
+def hexadecimal(digits: int) -> Callable[[int], str]:
+    """With so many digits."""
     return lambda value: f"0x{value:0{digits}x}"
 
 
-def _named(names: dict[int, str]) -> Callable[[int], str]:
+def named(names: dict[int, str]) -> Callable[[int], str]:
+    """With its name, if it has one."""
     return lambda value: f"{value} ({names[value]})" if value in names else str(value)
 
 
@@ -104,41 +106,42 @@ ETHER: Final = Header("Ethernet", "IEEE 802.3", (
     Field("type", 16, lambda v: f"{v:#06x} ({TYPES.get(v, 'not known')})"),
 ))  # fmt: skip
 VLAN: Final = Header("VLAN", "IEEE 802.1Q", (
-    Field("priority", 3), Field("drop eligible", 1), Field("VLAN", 12), Field("type", 16, _hex(4)),
+    Field("priority", 3), Field("drop eligible", 1), Field("VLAN", 12),
+    Field("type", 16, hexadecimal(4)),
 ))  # fmt: skip
 COOKED: Final = Header("Linux cooked", "LINKTYPE_LINUX_SLL", (
-    Field("packet type", 16, _named({0: "to us", 1: "broadcast", 2: "multicast", 4: "from us"})),
-    Field("device type", 16), Field("address length", 16), Field("address", 64, _hex(16)),
-    Field("type", 16, _hex(4)),
+    Field("packet type", 16, named({0: "to us", 1: "broadcast", 2: "multicast", 4: "from us"})),
+    Field("device type", 16), Field("address length", 16), Field("address", 64, hexadecimal(16)),
+    Field("type", 16, hexadecimal(4)),
 ))  # fmt: skip
 COOKED2: Final = Header("Linux cooked", "LINKTYPE_LINUX_SLL2", (
-    Field("type", 16, _hex(4)), Field("reserved", 16), Field("interface", 32),
+    Field("type", 16, hexadecimal(4)), Field("reserved", 16), Field("interface", 32),
     Field("device type", 16), Field("packet type", 8), Field("address length", 8),
-    Field("address", 64, _hex(16)),
+    Field("address", 64, hexadecimal(16)),
 ))  # fmt: skip
 LOOPBACK: Final = Header("Loopback", "LINKTYPE_NULL", (Field("family", 32),))
 
 IPV4: Final = Header("IP", "RFC 791", (
     Field("version", 4), Field("header length", 4, _times(4, "bytes")),
-    Field("DSCP", 6, _named(DSCPS)), Field("ECN", 2), Field("total length", 16),
-    Field("identification", 16, _hex(4)),
+    Field("DSCP", 6, named(DSCPS)), Field("ECN", 2), Field("total length", 16),
+    Field("identification", 16, hexadecimal(4)),
     Field("reserved", 1), Field("don't fragment", 1), Field("more fragments", 1),
     Field("fragment offset", 13, _times(8, "bytes")),
-    Field("time to live", 8), Field("protocol", 8, _named(PROTOCOLS)),
-    Field("header checksum", 16, _hex(4)),
+    Field("time to live", 8), Field("protocol", 8, named(PROTOCOLS)),
+    Field("header checksum", 16, hexadecimal(4)),
     Field("source", 32, _ipv4),
     Field("destination", 32, _ipv4),
 ))  # fmt: skip
 IPV6: Final = Header("IP", "RFC 8200", (
-    Field("version", 4), Field("DSCP", 6, _named(DSCPS)), Field("ECN", 2),
-    Field("flow label", 20, _hex(5)),
-    Field("payload length", 16), Field("protocol", 8, _named(PROTOCOLS)), Field("hop limit", 8),
+    Field("version", 4), Field("DSCP", 6, named(DSCPS)), Field("ECN", 2),
+    Field("flow label", 20, hexadecimal(5)),
+    Field("payload length", 16), Field("protocol", 8, named(PROTOCOLS)), Field("hop limit", 8),
     Field("source", 128, _ipv6),
     Field("destination", 128, _ipv6),
 ))  # fmt: skip
 UDP: Final = Header("UDP", "RFC 768", (
     Field("source port", 16), Field("destination port", 16),
-    Field("length", 16), Field("checksum", 16, _hex(4)),
+    Field("length", 16), Field("checksum", 16, hexadecimal(4)),
 ))  # fmt: skip
 FLAGS: Final = ("CWR", "ECE", "URG", "ACK", "PSH", "RST", "SYN", "FIN")
 TCP: Final = Header("TCP", "RFC 9293", (
@@ -148,7 +151,7 @@ TCP: Final = Header("TCP", "RFC 9293", (
     Field("data offset", 4, _times(4, "bytes")), Field("reserved", 4),
     *(Field(flag, 1) for flag in FLAGS),
     Field("window", 16),
-    Field("checksum", 16, _hex(4)), Field("urgent pointer", 16),
+    Field("checksum", 16, hexadecimal(4)), Field("urgent pointer", 16),
 ))  # fmt: skip
 TCP_OPTIONS: Final = {
     0: ("end of options", ()),
@@ -162,26 +165,26 @@ TCP_OPTIONS: Final = {
 """RFC 9293 section 3.2, RFC 7323, RFC 2018: by kind; kinds 0 and 1 have no length."""
 
 FRAME: Final = Header("frame", "labkit frame", (
-    Field("ver", 8), Field("kind", 8, _named(KINDS)), Field("seq", 16),
+    Field("ver", 8), Field("kind", 8, named(KINDS)), Field("seq", 16),
     Field("ts", 32),
     Field("len", 32),
 ))  # fmt: skip
 MINIRTP: Final = Header("minirtp", "labkit datagram", (
-    Field("ver", 8), Field("kind", 8, _named(KINDS)), Field("seq", 16),
+    Field("ver", 8), Field("kind", 8, named(KINDS)), Field("seq", 16),
     Field("ts", 32),
 ))  # fmt: skip
 
 RTP: Final = Header("RTP", "RFC 3550 section 5.1", (
     Field("V", 2), Field("P", 1), Field("X", 1), Field("CC", 4),
-    Field("M", 1), Field("PT", 7, _named(PAYLOAD_TYPES)), Field("sequence number", 16),
+    Field("M", 1), Field("PT", 7, named(PAYLOAD_TYPES)), Field("sequence number", 16),
     Field("timestamp", 32),
-    Field("SSRC", 32, _hex(8)),
+    Field("SSRC", 32, hexadecimal(8)),
 ))  # fmt: skip
-CSRC: Final = (Field("CSRC", 32, _hex(8)),)
-EXTENSION: Final = (Field("defined by profile", 16, _hex(4)), Field("words", 16))
+CSRC: Final = (Field("CSRC", 32, hexadecimal(8)),)
+EXTENSION: Final = (Field("defined by profile", 16, hexadecimal(4)), Field("words", 16))
 
 RTCP: Final = Header("RTCP", "RFC 3550 section 6", (
-    Field("V", 2), Field("P", 1), Field("count", 5), Field("packet type", 8, _named(RTCP_TYPES)),
+    Field("V", 2), Field("P", 1), Field("count", 5), Field("packet type", 8, named(RTCP_TYPES)),
     Field("length", 16, lambda v: f"{v} + 1 words = {4 * v + 4} bytes"),
 ))  # fmt: skip
 SENDER_INFO: Final = (
@@ -190,12 +193,12 @@ SENDER_INFO: Final = (
     Field("sender's packet count", 32),
     Field("sender's octet count", 32),
 )
-SSRC: Final = (Field("SSRC", 32, _hex(8)),)
+SSRC: Final = (Field("SSRC", 32, hexadecimal(8)),)
 BLOCK: Final = (
-    Field("SSRC reported on", 32, _hex(8)),
+    Field("SSRC reported on", 32, hexadecimal(8)),
     Field("fraction lost", 8, _fraction), Field("packets lost", 24, _signed24),
     Field("highest sequence number", 32, _cycles),
     Field("jitter", 32, lambda v: f"{v} ticks"),
-    Field("last SR", 32, _hex(8)),
+    Field("last SR", 32, hexadecimal(8)),
     Field("delay since last SR", 32, _short),
 )  # fmt: skip

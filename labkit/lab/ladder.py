@@ -15,6 +15,7 @@ off. This module reads no packet: `labkit.lab.traffic` does.
 from typing import Any, Final, NamedTuple
 
 from labkit.lab.conversations import Segment
+from labkit.lab.laterlayers import told
 from labkit.lab.seen import Seen
 from labkit.lab.show import GREY, LATE, LINE, LOST, PLAYED, WAITING, Picture, canvas
 from labkit.lab.traffic import Traffic
@@ -98,9 +99,13 @@ def _label(packet: Seen, segment: Segment | None) -> str:
     names = [layer.name for layer in packet.found.layers]
     if segment is not None:
         kinds = [x.text("kind").split("(")[-1].strip(")") for x in _frames(packet)]
+        later = told(packet.found.layers)
+        kinds = [later, *kinds] if later else kinds
         text = str(segment) + (f": {', '.join(dict.fromkeys(kinds))}" if kinds else "")
         again = "sent again, " if segment.repeated else "probe, " if segment.probe else ""
         return again + text
+    if later := told(packet.found.layers):
+        return f"{later}, {packet.size} bytes"
     if rtp := packet.found.get("RTP"):
         mark = " M" if rtp.get("M") else ""
         return f"RTP {rtp.get('sequence number')}{mark}, {rtp.get('payload') or 0} bytes"

@@ -4,7 +4,7 @@
 
 A recipe is a function with the name of its capture. It gets a `Stage`, starts programs at alice
 and bob, and waits. Alice speaks, bob listens. Profile, seed and the place of the capture are in the
-manifest.
+manifest. Here are those of weeks 1 to 8; `labkit.lab.laterrecipes` has the others.
 
 What only a real kernel does (TCP's timers, fragments) is taken from one, so times differ a little
 each time a capture is taken; what is taken in virtual time is the same to the last bit.
@@ -13,115 +13,29 @@ This module analyses nothing: `labkit.lab.captures.verify` says whether a captur
 to show.
 """
 
-import shlex
 import signal
-import sys
 import tempfile
-import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
-from typing import Any, Final
 
 from labkit.codec.opus import Opus
-from labkit.lab import captures
+from labkit.lab import captures, laterrecipes
 from labkit.lab.call import Call
 from labkit.lab.captures import Entry, Taken
 from labkit.lab.links import link
 from labkit.lab.sources import speech
+from labkit.lab.stage import KEPT, KEYS, OPTIONS, PATIENCE, RECIPES, VIRTUAL, Stage, recipe, virtual
 from labkit.live.link.network import LabNetwork
 from labkit.resources import captures_folder, load_profile
 from labkit.sim.clock import SkewedClock
 from labkit.sim.tap import Tap
 from labkit.sim.world import World
+from labkit.wire.pcap import shortened, with_secrets
 from labkit.words.errors import BadInput
 from labkit.words.profile import Profile
 from labkit.words.units import seconds
 
 ALICE, BOB = ("10.9.0.1", 5000), ("10.9.0.2", 5004)
-PATIENCE: Final = 20.0
-"""Seconds that a program has to end when it is told to."""
-
-
-@dataclass
-class Stage:
-    """Where a recipe plays: two hosts and a capture; it writes down what is started."""
-
-    net: LabNetwork
-    folder: Path
-    programs: list[str] = field(default_factory=list)
-    running: list[Any] = field(default_factory=list)
-
-    def start(self, host: str, command: str) -> Any:
-        """Start one of our programs, or another, and note it."""
-        self.programs.append(f"{host}: {command}")
-        words = shlex.split(command)
-        ours = Path(sys.executable).parent / words[0]
-        words[0] = str(ours) if ours.exists() else words[0]
-        program = self.net[host].start(words, cwd=self.folder)
-        self.running.append(program)
-        return program
-
-    def run(self, host: str, command: str) -> None:
-        """Run a program to its end, and note it."""
-        self.programs.append(f"{host}: {command}")
-        self.net[host].run(shlex.split(command), check=True)
-
-    def serve(self, words: str, port: int = 5000) -> Any:
-        """A streamer at alice that is ready. Speech, again and again."""
-        source = f"--host {self.net.alice.address} --port {port} --source speech --loop"
-        program = self.start("alice", f"streamer serve {words} {source}")
-        self.net.alice.wait_for_port(port)
-        return program
-
-    def listen(self, proto: str, words: str = "", port: int = 5000) -> Any:
-        """A receiver at bob that has joined."""
-        where = f"--proto {proto} --addr {self.net.alice.address}:{port}"
-        number = len(self.running)
-        command = f"receiver connect {where} --no-sound --out heard{number}.wav {words}"
-        program = self.start("bob", command.strip())
-        program.stderr.wait_for("receiving", PATIENCE)
-        return program
-
-    def wait(self, duration: float) -> None:
-        """Let it go on for so many seconds."""
-        time.sleep(duration)
-
-    def until(self, so: Callable[[], bool]) -> None:
-        """Until it is so; `BadInput` when it does not come about."""
-        end = time.monotonic() + PATIENCE
-        while not so():
-            if time.monotonic() > end:
-                raise BadInput("this recipe did not work:\n" + "\n".join(self.programs))
-            time.sleep(0.01)
-
-    def hear_out(self, *receivers: Any) -> None:
-        """Until they end by themselves, because their time is up."""
-        for receiver in receivers:
-            receiver.wait(PATIENCE)
-
-    def end(self, *programs: Any) -> None:
-        """Ctrl-C: each says goodbye and ends."""
-        for program in programs:
-            program.send_signal(signal.SIGINT)
-            program.wait(PATIENCE)
-
-
-Recipe = Callable[[Stage], None]
-RECIPES: Final[dict[str, Recipe]] = {}
-OPTIONS: Final[dict[str, dict[str, Any]]] = {}
-"""What a recipe asks of its `LabNetwork`."""
-
-
-def recipe(name: str, **options: Any) -> Callable[[Recipe], Recipe]:
-    """Register a function as the recipe of a capture."""
-
-    def register(function: Recipe) -> Recipe:
-        RECIPES[name], OPTIONS[name] = function, options
-        return function
-
-    return register
 
 
 # Week 1 and 3: our frames in TCP, and how Nagle packs them ------------------------------------
@@ -279,11 +193,12 @@ def pcm_beside_opus(stage: Stage) -> None:
     stage.end(plain, opus)
 
 
-# Taking ---------------------------------------------------------------------------------------
+# Week 2, in virtual time ----------------------------------------------------------------------
 
 
+@virtual("02_drift")
 def drift(entry: Entry, profile: Profile, path: Path) -> None:
-    """Week 2, in virtual time: a sender whose sound card is too fast."""
+    """A sender whose sound card is too fast."""
     call = Call(speech(), Opus(12_000), link=profile, seed=entry.seed)
     sender, receiver = call.sender(), call.receiver(ALICE)
     tap = Tap()
@@ -297,6 +212,9 @@ def drift(entry: Entry, profile: Profile, path: Path) -> None:
         tap.write_pcapng(file, "arrived")
 
 
+# Taking ---------------------------------------------------------------------------------------
+
+
 def take(name: str, folder: Path | None = None) -> Taken:
     """Take a capture again, and write down in the manifest what was taken. Takes as long as it is.
 
@@ -306,13 +224,13 @@ def take(name: str, folder: Path | None = None) -> Taken:
     path = (folder or captures_folder()) / f"{entry.name}.pcapng"
     words = entry.profile
     profile = load_profile(words) if isinstance(words, str) else link(entry.name, **words)
-    if entry.name == "02_drift":
-        drift(entry, profile, path)
+    if entry.name in VIRTUAL:
+        VIRTUAL[entry.name](entry, profile, path)
         programs = []
     elif entry.name in RECIPES:
         programs = play(entry, profile, path)
     else:
-        raise BadInput(f"there is no recipe for {entry.name}", "a function in lab/recipes.py")
+        raise BadInput(f"there is no recipe for {entry.name}", "a function in lab/laterrecipes.py")
     taken = captures.measured(path, programs)
     captures.write_taken(entry.name, taken, folder)
     return taken
@@ -322,7 +240,16 @@ def play(entry: Entry, profile: Profile, path: Path) -> list[str]:
     """Play a recipe in a lab network; the programs that it started."""
     options = OPTIONS[entry.name]
     net = LabNetwork(profile, seed=entry.seed, capture=path, capture_at=entry.at, **options)
-    with tempfile.TemporaryDirectory() as room, net:
+    with tempfile.TemporaryDirectory() as room:
         stage = Stage(net, Path(room))
-        RECIPES[entry.name](stage)
+        with net:
+            RECIPES[entry.name](stage)
+        keys = stage.folder / KEYS
+        if keys.is_file():
+            path.write_bytes(with_secrets(path.read_bytes(), keys.read_bytes()))
+    if longest := KEPT[entry.name]:
+        path.write_bytes(shortened(path.read_bytes(), longest))
     return stage.programs
+
+
+__all__ = ["RECIPES", "VIRTUAL", "laterrecipes", "play", "take"]

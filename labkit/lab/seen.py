@@ -31,11 +31,13 @@ class Seen:
     link: int = LINKTYPE_IP
     arrived: int | None = None
     """When it came, where the capture was taken in virtual time and so knows both."""
+    quic: bool = False
+    """Its flow is QUIC's: other packets of it say so."""
 
     @cached_property
     def found(self) -> Dissection:
         """Every header and field."""
-        return dissect(self.data, self.link)
+        return dissect(self.data, self.link, quic=self.quic)
 
     @property
     def lost(self) -> bool:

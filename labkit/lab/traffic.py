@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import overload
 
 from labkit.lab.conversations import Connection, VoiceStream
+from labkit.lab.laterlayers import QUIC_VERSION
 from labkit.lab.seen import Seen
 from labkit.sim.tap import Crossing
 from labkit.wire import ip
@@ -33,7 +34,7 @@ class Traffic:
 
     def __init__(self, packets: Iterable[Seen], name: str = "") -> None:
         self.name = name
-        self.packets = list(packets)
+        self.packets = _knowing_quic(list(packets))
         self.problem: WireError | None = None
         """What is wrong with the file, if anything: what stands before the damage is here."""
 
@@ -100,6 +101,25 @@ class Traffic:
         end = self.packets[-1].now if self.packets else 0
         whose = f" of {self.name}" if self.name else ""
         return f"<{len(self)} packets{whose}, {(end - self.start) / 1e9:.3f} s>"
+
+
+def _knowing_quic(packets: list[Seen]) -> list[Seen]:
+    """The same, with a word at those whose flow began with a long header of QUIC.
+
+    Only such a header says what it is, and looking for its version costs next to nothing.
+    """
+    version = QUIC_VERSION.to_bytes(4)
+    flows = {
+        frozenset((each.source, each.destination))
+        for each in packets
+        if version in each.data[:64] and each.found.get("QUIC") is not None
+    }
+    if not flows:
+        return packets
+    return [
+        replace(each, quic=True) if frozenset((each.source, each.destination)) in flows else each
+        for each in packets
+    ]
 
 
 def _from_one(numbers: slice) -> slice:

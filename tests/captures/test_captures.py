@@ -5,13 +5,15 @@ import shutil
 
 import pytest
 
+from labkit.core.token import unverified
 from labkit.lab import captures
 from labkit.lab.captures import describe, manifest, verify
-from labkit.lab.recipes import RECIPES, take
+from labkit.lab.recipes import RECIPES, VIRTUAL, take
 from labkit.resources import captures_folder
+from labkit.wire.pcapreader import CaptureReader
 from labkit.words.errors import BadInput
 
-WEEKS = range(1, 9)
+WEEKS = range(1, 13)
 
 
 @pytest.mark.peer
@@ -25,7 +27,8 @@ def test_every_week_has_a_capture_and_every_capture_a_question_and_a_recipe():
     known = manifest()
     assert {entry.week for entry in known.values()} == set(WEEKS)
     assert all(entry.questions and entry.claims and entry.taken for entry in known.values())
-    assert set(RECIPES) | {"02_drift"} == set(known)
+    assert set(RECIPES) | set(VIRTUAL) == set(known)
+    assert not set(RECIPES) & set(VIRTUAL)
     assert all(name.startswith(f"{entry.week:02}_") for name, entry in known.items())
 
 
@@ -138,9 +141,58 @@ def test_the_manifest_keeps_its_words_when_a_capture_is_taken(folder):
 # Taking ---------------------------------------------------------------------------------------
 
 
-def test_virtual_time_gives_the_same_capture_to_the_last_bit(tmp_path):
+@pytest.mark.parametrize("name", sorted(set(VIRTUAL) - {"12_dtls_srtp"}))
+def test_virtual_time_gives_the_same_capture_to_the_last_bit(tmp_path, name):
     shutil.copy(captures_folder() / "manifest.toml", tmp_path)
-    assert take("02_drift", tmp_path) == describe("02_drift").taken
+    assert take(name, tmp_path) == describe(name).taken
+
+
+@pytest.mark.peer
+def test_openssl_throws_dice_of_its_own_in_virtual_time_too(need, tmp_path):
+    """The bytes of a DTLS handshake differ, and what the capture shows is the same."""
+    need("tshark")
+    shutil.copy(captures_folder() / "manifest.toml", tmp_path)
+    name = "12_dtls_srtp"
+    taken, before = take(name, tmp_path), describe(name).taken
+    assert verify(tmp_path, [name]) == []
+    assert (taken.packets, taken.seconds) == (before.packets, before.seconds)
+    assert taken.sha256 != before.sha256
+
+
+# Secrets --------------------------------------------------------------------------------------
+
+
+def test_the_only_token_in_a_capture_is_good_for_nothing():
+    """It has expired, and its secret was never kept."""
+    traffic = captures.capture("09_websocket")
+    said = [
+        part.text
+        for packet in traffic
+        for _, part in packet.found.parts()
+        if part.name == "Authorization"
+    ]
+    (token,) = (text.removeprefix("Bearer ") for text in said)
+    captured = traffic.packets[-1].now // 10**9
+    assert captured - 20 < unverified(token).expires < captured + 20
+    for entry in manifest().values():
+        assert (b"Bearer " in entry.path.read_bytes()) == (entry.name == "09_websocket")
+
+
+def test_captures_with_keys_say_so():
+    """Keys of one connection each, beside what they open; no private key anywhere."""
+    keyed = []
+    for entry in manifest().values():
+        data = entry.path.read_bytes()
+        assert b"PRIVATE KEY" not in data
+        reader = CaptureReader()
+        reader.receive(data)
+        if reader.secrets:
+            keyed.append(entry.name)
+            lines = b"".join(reader.secrets).decode().splitlines()
+            randoms = {line.split()[1] for line in lines if not line.startswith("#")}
+            assert len(randoms) == 1
+            assert "keys" in entry.shows
+    assert keyed == ["09_quic", "09_tls"]
 
 
 @pytest.mark.live
@@ -148,7 +200,7 @@ def test_virtual_time_gives_the_same_capture_to_the_last_bit(tmp_path):
 @pytest.mark.peer
 @pytest.mark.parametrize(
     "name",
-    ["01_frames", "04_zero_window", "04_fin", "04_rst", "05_fragments"],
+    ["01_frames", "04_zero_window", "04_fin", "04_rst", "05_fragments", "09_tls"],
 )
 def test_a_recipe_takes_a_capture_that_shows_the_same(need, tmp_path, name):
     """The short ones; the others verify themselves when `labkit capture` takes them."""

@@ -101,6 +101,52 @@ def test_any_bytes_are_read_without_complaint_and_without_overlap(data, link):
             assert all(p.start + p.bits <= 8 * len(start + data) for p in parts)
 
 
+LATER = [
+    ("datagram", bytes.fromhex("0101000c2112a442") + bytes(12) + bytes.fromhex("0020")),
+    ("datagram", bytes.fromhex("16fefd0000")),
+    ("datagram", bytes.fromhex("c30000000108")),
+    ("stream", b"HTTP/1.1 101 Switching"),
+    ("stream", b"GET / HTTP/1.1\r\n\r\n"),
+    ("stream", bytes.fromhex("1603030005")),
+    ("stream", bytes.fromhex("8203000000")),
+    ("stream", bytes.fromhex("8283000000")),
+]
+"""How the protocols of weeks 9 to 12 begin."""
+
+
+@pytest.mark.parametrize(("what", "start"), LATER, ids=[start.hex() for _, start in LATER])
+@given(data=st.binary(max_size=60))
+def test_what_only_begins_like_a_protocol_is_read_to_its_end(what, start, data):
+    """No complaint, no overlap; every byte has its place, once."""
+    found = dissect_payload(start + data, what)
+    parts = [part for _, part in found.parts()]
+    assert parts[0].start == 0
+    assert all(a.start + a.bits == b.start for a, b in pairwise(parts))
+    assert parts[-1].start + parts[-1].bits == 8 * len(start + data)
+
+
+def test_a_membership_report_says_which_group():
+    """RFC 3376: "all but none" is to join; any bytes are read."""
+    report = bytes.fromhex("2200ea030000000104000000ef090001")
+    packet = bytearray(ip.udp(report, ALICE, BOB))
+    packet[9] = 2
+    del packet[20:28]
+    packet[3] -= 8
+    igmp = dissect(bytes(packet))["IGMP"]
+    assert igmp.text("type") == "34 (v3 report)"
+    assert (igmp.text("group"), igmp["number of sources"]) == ("239.9.0.1", 0)
+    assert igmp.text("record type") == "4 (now: all but these)"
+    for size in range(20, 36):
+        assert dissect(bytes(packet[:size])).layers[-1].name == "IGMP"
+
+
+def test_a_short_header_of_quic_needs_somebody_who_knows():
+    """It has no version and no length: only its flow tells."""
+    packet = ip.udp(b"\x4a" + bytes(30), ALICE, BOB)
+    assert dissect(packet).get("QUIC") is None
+    assert dissect(packet, quic=True)["QUIC"]["header form"] == 0
+
+
 def test_a_cut_off_header_is_shown_as_such():
     packet = ip.udp(b"x" * 20, ALICE, BOB)
     assert dissect(packet[:15])["IP"].text("cut off") == "15 bytes"
@@ -144,12 +190,48 @@ SAME = {
     ("RTCP RR", "fraction lost"): "rtcp.ssrc.fraction",
     ("RTCP RR", "delay since last SR"): "rtcp.ssrc.dlsr",
     ("RTCP SDES", "CNAME text"): "rtcp.sdes.text",
+    ("HTTP", "Host"): "http.host",
+    ("HTTP", "Authorization"): "http.authorization",
+    ("WebSocket", "opcode"): "websocket.opcode",
+    ("WebSocket", "MASK"): "websocket.mask",
+    ("WebSocket", "payload length"): "websocket.payload_length",
+    ("WebSocket", "masking key"): "websocket.masking_key",
+    ("TLS", "length"): "tls.record.length",
+    ("TLS", "version"): "tls.record.version",
+    ("TLS", "handshake type"): "tls.handshake.type",
+    ("TLS", "message length"): "tls.handshake.length",
+    ("DTLS", "epoch"): "dtls.record.epoch",
+    ("DTLS", "sequence number"): "dtls.record.sequence_number",
+    ("DTLS", "length"): "dtls.record.length",
+    ("DTLS", "handshake type"): "dtls.handshake.type",
+    ("DTLS", "fragment offset"): "dtls.handshake.fragment_offset",
+    ("QUIC", "packet type"): "quic.long.packet_type",
+    ("QUIC", "destination connection ID"): "quic.dcid",
+    ("QUIC", "source connection ID"): "quic.scid",
+    ("QUIC", "token length"): "quic.token_length",
+    ("QUIC", "length"): "quic.length",
+    ("STUN", "message type"): "stun.type",
+    ("STUN", "transaction ID"): "stun.id",
+    ("STUN", "attribute"): "stun.att.type",
+    ("STUN", "attribute length"): "stun.att.length",
+    ("STUN", "USERNAME"): "stun.att.username",
+    ("IGMP", "type"): "igmp.type",
+    ("IGMP", "checksum"): "igmp.checksum",
+    ("IGMP", "number of records"): "igmp.num_grp_recs",
+    ("IGMP", "record type"): "igmp.record_type",
+    ("IGMP", "group"): "igmp.maddr",
 }
 """Our name of a field, and Wireshark's."""
 
 
 @pytest.mark.peer
-@pytest.mark.parametrize("name", ["03_nagle_on", "05_fragments", "07_rtp_rtcp"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "03_nagle_on", "05_fragments", "07_rtp_rtcp", "09_websocket", "09_tls", "09_quic",
+        "09_hole_punched", "10_multicast", "12_dtls_srtp",
+    ],
+)  # fmt: skip
 def test_tshark_finds_each_field_at_the_same_byte(need, name):
     """Of the first packets and the last, whose kinds differ."""
     need("tshark")
