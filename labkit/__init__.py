@@ -61,6 +61,7 @@ _HOME = {
     "tone": "labkit.lab.sources",
     "waveform": "labkit.lab.waveform",
     "wav": "labkit.lab.sources",
+    "waveform": "labkit.lab.waveform",
 }
 
 
