@@ -11,6 +11,7 @@ reads from the pipe bounds the line (`LONGEST`).
 """
 
 import base64
+import gc
 import json
 import math
 from collections.abc import Sequence
@@ -32,6 +33,10 @@ from labkit.words.packet import Packet
 
 LONGEST: Final = 16_000_000
 """Characters of a line. Who reads a longer one stops reading, and has no answer."""
+_AS_IT_IS: Final = frozenset({int, str, bool, type(None)})
+"""Values that JSON has too."""
+_SAID: Final = frozenset({list, dict})
+"""What JSON said instead of those that it lacks."""
 MOST_PARTS: Final = 400_000
 """Commas and brackets of a line. They bound what it becomes before it is read: `[[],[],[],…` is
 three characters a list, and a list is twenty times as large."""
@@ -41,16 +46,25 @@ LARGEST_KEY: Final = 1 << 60
 
 def asks_to_text(asks: Sequence[Ask]) -> str:
     """A row of questions as one line, without the newline."""
-    rows = [[a.verb, a.name, [_out(arg) for arg in a.args], a.on, a.into] for a in asks]
+    rows = [
+        (verb, name, [arg if type(arg) in _AS_IT_IS else _out(arg) for arg in args], on, into)
+        for verb, name, args, on, into in asks
+    ]
     return json.dumps(rows, separators=(",", ":"))
 
 
 def asks_from_text(line: str) -> list[Ask]:
     """The questions of a line."""
-    return [
-        Ask(verb, name, tuple(_in(arg) for arg in args), on, into)
-        for verb, name, args, on, into in json.loads(line)
-    ]
+    collecting = gc.isenabled()
+    gc.disable()  # there is no garbage among what is made here by the thousand, and looking is slow
+    try:
+        return [
+            Ask(verb, name, tuple([_in(a) if type(a) in _SAID else a for a in args]), on, into)
+            for verb, name, args, on, into in json.loads(line)
+        ]
+    finally:
+        if collecting:
+            gc.enable()
 
 
 def outcomes_to_text(outcomes: Sequence[Outcome]) -> str:
@@ -89,7 +103,12 @@ def parts_of(line: str) -> int:
     return line.count(",") + line.count("[") + line.count("{")
 
 
-def _outcome_out(outcome: Outcome) -> list[Any]:
+# A policy is asked twenty thousand questions: what is most of them comes first.
+
+
+def _outcome_out(outcome: Outcome) -> Sequence[Any]:
+    if type(outcome) is Returned and type(outcome.value) in _AS_IT_IS:
+        return ("returned", outcome.value)
     match outcome:
         case Returned(value):
             return ["returned", _out(value)]
@@ -107,6 +126,10 @@ def _outcome_out(outcome: Outcome) -> list[Any]:
 
 def _outcome_in(row: Any) -> Outcome:
     kind, *rest = row
+    if kind == "returned" and len(rest) == 1:
+        value = rest[0]
+        if value is None or (type(value) is int and -LARGEST_KEY < value < LARGEST_KEY):
+            return Returned(value)
     match kind:
         case "returned":
             (value,) = rest
