@@ -20,6 +20,7 @@ EXAMPLES = """\
   labkit grade submitted --week 6 --seed seed         every notebook of week 6 below submitted/
   labkit grade submissions.zip --week 6 --seed seed   a download of Canvas or Moodle, as it is
   labkit grade submitted --week 6 --seed seed --due "2026-11-27 23:59" --late 10
+  labkit grade submitted --week 6 --seed seed --scheduler tls://10.0.0.1:8786 --certificates grading
   labkit grade week06_jitter_buffer.ipynb --week 6 --trust     your own, without a sandbox
 
 Run again after Ctrl-C, or after new notebooks have come, it does only what is left. Results are in
@@ -53,6 +54,11 @@ def add(commands: Any) -> None:
     sub.add_argument("--again", action="store_true", help="also what was graded before")
     sub.add_argument(
         "--trust", action="store_true", help="one notebook, of your own, without a sandbox"
+    )
+    many = sub.add_argument_group("more than one machine")
+    many.add_argument("--scheduler", metavar="URL", help="of Dask, whose workers grade")
+    many.add_argument(
+        "--certificates", type=Path, metavar="FOLDER", help="its TLS: labkit certs node"
     )
     late = sub.add_argument_group("lateness")
     late.add_argument("--due", metavar="TIME", help='"2026-11-27 23:59"')
@@ -94,7 +100,9 @@ def _batch(options: argparse.Namespace) -> "Batch":
     if options.trust and not options.submissions.is_file():
         what = "--trust runs code as you, with all that you may do; that is for one notebook"
         raise BadInput(what, "the notebook; and for a class, Linux with bubblewrap")
-    if not options.trust:
+    if options.trust and options.scheduler:
+        raise BadInput("--trust is for a notebook of your own, here", "without --scheduler")
+    if not options.trust and not options.scheduler:
         bubblewrap.require()
     if options.late and not options.due:
         raise BadInput("--late needs to know when it was due", '--due "2026-11-27 23:59"')
@@ -103,7 +111,14 @@ def _batch(options: argparse.Namespace) -> "Batch":
     order = Order(options.week, _seed(options.seed), options.trust, options.release_seed)
     lateness = Lateness(due, policy)
     return Batch(
-        order, options.submissions, options.out, options.jobs, lateness, again=options.again
+        order,
+        options.submissions,
+        options.out,
+        options.jobs,
+        lateness,
+        again=options.again,
+        scheduler=options.scheduler or "",
+        certificates=options.certificates,
     )
 
 

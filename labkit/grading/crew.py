@@ -58,7 +58,7 @@ class Crew:
         self._answers: queue.SimpleQueue[Answer | Exception] = queue.SimpleQueue()
         self._stop = threading.Event()
         self._threads: list[threading.Thread] = []
-        self._processes: dict[int, _Process] = {}
+        self._processes: dict[int, GraderProcess] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -121,21 +121,21 @@ class Crew:
                 break
             process = self._processes.get(number)
             if process is None:
-                process = self._processes[number] = _Process(self._order)
+                process = self._processes[number] = GraderProcess(self._order)
             try:
                 return Answer(submission, process.ask(submission))
-            except _Gone as gone:
+            except GraderGone as gone:
                 why = str(gone)
                 process.end()
                 self._processes.pop(number, None)
         return Answer(submission, None, why)
 
 
-class _Gone(Exception):
+class GraderGone(Exception):
     """A grader has ended."""
 
 
-class _Process:
+class GraderProcess:
     """One grader, seen from outside."""
 
     def __init__(self, order: Order) -> None:
@@ -160,16 +160,16 @@ class _Process:
         return since is not None and time.monotonic() - since > self._limit
 
     def ask(self, submission: Submission) -> Graded:
-        """Grade one. `_Gone` when the process has ended; a `LabError` of its own is raised here."""
+        """Grade one. `GraderGone` when the process has ended; its own `LabError` is raised here."""
         self._since = time.monotonic()
         try:
-            self._say(_submission_out(submission))
+            self._say(submission_out(submission))
             assert self._popen.stdout is not None
             line = self._popen.stdout.readline()
         finally:
             self._since = None
         if not line.endswith(b"\n"):
-            raise _Gone(self._last_words())
+            raise GraderGone(self._last_words())
         said = json.loads(line)
         if "refused" in said:
             raise LabError(said["refused"])
@@ -181,7 +181,7 @@ class _Process:
             self._popen.stdin.write(json.dumps(said).encode() + b"\n")
             self._popen.stdin.flush()
         except (OSError, ValueError) as error:
-            raise _Gone(self._last_words()) from error
+            raise GraderGone(self._last_words()) from error
 
     def _last_words(self) -> str:
         code = self._popen.wait()
@@ -202,7 +202,8 @@ class _Process:
                     stream.close()
 
 
-def _submission_out(submission: Submission) -> dict[str, Any]:
+def submission_out(submission: Submission) -> dict[str, Any]:
+    """As JSON says it."""
     said = asdict(submission)
     if submission.source is not None:
         said["source"] = [str(submission.source.path), submission.source.member]
@@ -211,7 +212,8 @@ def _submission_out(submission: Submission) -> dict[str, Any]:
     return said
 
 
-def _submission_in(said: dict[str, Any]) -> Submission:
+def submission_in(said: dict[str, Any]) -> Submission:
+    """From what `submission_out` made."""
     source, submitted = said["source"], said["submitted"]
     return Submission(
         **{
@@ -255,7 +257,7 @@ def main() -> None:
     for line in sys.stdin:
         try:
             grader = grader or Grader(order)
-            graded = grader.grade(_submission_in(json.loads(line)))
+            graded = grader.grade(submission_in(json.loads(line)))
             answer = {"result": graded.result.to_json(), "page": graded.page}
         except LabError as error:
             answer = {"refused": str(error)}

@@ -13,7 +13,7 @@ import os
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from labkit.grading.crew import Crew, failed
 from labkit.grading.grader import Grader, Order
@@ -22,6 +22,9 @@ from labkit.grading.sheet import Lateness, sheet
 from labkit.grading.store import Store, sweep, write
 from labkit.grading.submission import Submission, find
 from labkit.resources import solution_path
+
+if TYPE_CHECKING:
+    from labkit.grading.farm import Farm
 
 
 class Progress(Protocol):
@@ -45,6 +48,10 @@ class Batch:
     lateness: Lateness = field(default_factory=Lateness)
     again: bool = False
     """Also what was graded before."""
+    scheduler: str = ""
+    """Of Dask: its workers grade, and no job here."""
+    certificates: Path | None = None
+    """A folder with those that the scheduler wants (`labkit certs node`)."""
 
 
 class Summary(NamedTuple):
@@ -83,7 +90,7 @@ def run(batch: Batch, progress: Progress) -> Summary:
             results[submission.student] = good
     before = len(results)
     progress.begin(before, len(todo))
-    with Crew(order, batch.jobs) as crew:
+    with _graders(batch, len(todo)) as crew:
         for submission, graded, why in crew.grade(todo):
             kept = graded or failed(order, submission, why)
             store.keep(submission, kept)
@@ -94,3 +101,12 @@ def run(batch: Batch, progress: Progress) -> Summary:
     write(path, sheet(rows, order.week, batch.lateness))
     stale = tuple(store.others(found.submissions))
     return Summary(tuple(row[1] for row in rows), path, before, found.ignored, stale)
+
+
+def _graders(batch: Batch, count: int) -> "Crew | Farm":
+    """Who grades: processes here, or the workers of a scheduler."""
+    if not (batch.scheduler and count):
+        return Crew(batch.order, batch.jobs)
+    from labkit.grading.farm import Farm
+
+    return Farm(batch.order, batch.scheduler, batch.certificates)

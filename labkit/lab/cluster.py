@@ -17,7 +17,7 @@ docs/many-machines.md.
 import contextlib
 import hashlib
 import platform
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
@@ -114,6 +114,11 @@ class Cluster:
         """Say goodbye to the scheduler. What nobody waits for any more is not begun."""
         self._client.close(timeout=2)
 
+    def everywhere(self, work: Callable[[], None]) -> None:
+        """Have this done on every worker that can be reached: tidying up, no more."""
+        with contextlib.suppress(Exception):
+            self._client.run(work, on_error="ignore", wait=False)
+
     def spread(self, work: Work, jobs: Sequence[bytes]) -> Iterator[tuple[int, bytes]]:
         """The number of each job and its answer, as they are ready."""
         for number, answer in self.attempt(work, jobs):
@@ -125,7 +130,7 @@ class Cluster:
         """The same, and what is given up is told in its place: the others go on."""
         numbers: dict[Any, int] = {}
         waiting = iter(range(len(jobs)))
-        coming = self._distributed.as_completed()
+        coming = self._distributed.as_completed(loop=self._client.loop)
 
         def give(count: int) -> None:
             for number in (n for _, n in zip(range(count), waiting, strict=False)):
