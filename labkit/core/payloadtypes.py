@@ -46,15 +46,23 @@ class PayloadTypes:
 
     def __init__(self) -> None:
         self._said: dict[tuple[int | None, int], AudioFormat] = {}
+        self._protected: set[int] = set()
 
     def learn(self, text: str) -> None:
         """Take what a text says, if there is SDP in it; later texts replace earlier ones."""
         start = text.find("v=0")
         if start < 0:
             return
+        media = _MEDIA.search(text, start)
+        if media is not None and "SAVP" in media[2]:
+            self._protected.add(int(media[1]))
         for port, audio in described(text[start:]):
             self._said[port, audio.payload_type] = audio
             self._said[None, audio.payload_type] = audio
+
+    def is_protected(self, destination: Endpoint) -> bool:
+        """Whether SDP says of what is sent there that it is SRTP: RFC 3711 section 12."""
+        return destination[1] in self._protected
 
     def meaning(self, destination: Endpoint, payload_type: int) -> AudioFormat | None:
         """What is said of a payload type sent there; by SDP for another port as a last resort."""

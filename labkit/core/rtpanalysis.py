@@ -10,6 +10,10 @@ What a payload type means is said by SDP, and a capture often holds it: in SIP o
 comment. Else the fixed types of RFC 3551 count. For any other the clock rate is estimated, and
 labkit's own types are believed when it agrees.
 
+SRTP looks like RTP: its header stays in the clear (RFC 3711 section 3.1). `protection` says what
+gives it away: SDP, a DTLS handshake on the same ports, or reports of which only the first eight
+bytes make sense.
+
 This module reads no files and plays no sound.
 """
 
@@ -38,9 +42,9 @@ PLAUSIBLE: Final = 0.8
 MAX_CANDIDATES: Final = 4096
 """Candidates at a time: those that were silent for long go first."""
 
-RTP, RTCP, STUN, DTLS, SIP, DNS, MINE, OTHER = range(8)
+RTP, RTCP, STUN, DTLS, SIP, DNS, MINE, OTHER, SRTCP = range(9)
 KINDS: Final = (
-    "RTP", "RTCP", "STUN", "DTLS", "SIP", "DNS", "labkit datagram", "UDP, unknown",
+    "RTP", "RTCP", "STUN", "DTLS", "SIP", "DNS", "labkit datagram", "UDP, unknown", "SRTCP",
 )  # fmt: skip
 STUN_COOKIE: Final = 0x2112A442
 SIP_STARTS: Final = np.array(
@@ -122,6 +126,23 @@ class RtpAnalysis:
             if packets > 0:
                 found.append(Conversation(self._flows[flow], KINDS[kind], packets, size))
         return sorted(found, key=lambda c: -c.packets)
+
+    def protection(self, flow: Flow) -> str:
+        """What says that a flow is SRTP, in words; empty when nothing does."""
+        if self.payload_types.is_protected(flow.destination):
+            return "its SDP says so"
+        # Reports may come to the same port or to the next one: RFC 5761, RFC 3550 section 11.
+        ends = {(host, port + more) for host, port in flow for more in (0, 1)}
+        seen: Counter[int] = Counter()
+        for key, packets in self._packets.items():
+            number, kind = divmod(key, len(KINDS))
+            if set(self._flows[number]) <= ends:
+                seen[kind] += packets
+        if seen[DTLS]:
+            return "there is a DTLS handshake on its ports"
+        if seen[SRTCP] > seen[RTCP]:
+            return "its reports are SRTCP"
+        return ""
 
     def add(self, found: Datagrams) -> None:
         """Count one batch of datagrams."""
@@ -236,8 +257,25 @@ def _kinds(found: Datagrams, header: Rows, fits: Mask, flows: list[Flow]) -> Col
     sip = np.isin(_word(found.data, found.start), SIP_STARTS) & (found.captured >= 12)
     ports = np.array([53 in ends or 5353 in ends for ends in _ports(flows)], np.bool_)
     mine = (first == 1) & (second < 8) & (found.captured >= 8)
-    conditions = [sip, ports[found.flow], rtcp, stun, dtls, fits, mine]
-    return np.select(conditions, [SIP, DNS, RTCP, STUN, DTLS, RTP, MINE], OTHER)
+    closed = rtcp.copy()
+    closed[rtcp] = _is_closed(found, np.flatnonzero(rtcp))
+    conditions = [sip, ports[found.flow], closed, rtcp, stun, dtls, fits, mine]
+    return np.select(conditions, [SIP, DNS, SRTCP, RTCP, STUN, DTLS, RTP, MINE], OTHER)
+
+
+def _is_closed(found: Datagrams, rows: Column) -> Mask:
+    """Which of these reports are encrypted behind their first eight bytes: RFC 3711 section 3.4.
+
+    The first packet of a compound still says how long it is; but where the next one should begin
+    there is no header of RTCP, and behind the last one stand an index and a tag.
+    """
+    start, size = found.start[rows], found.size[rows]
+    first = 4 * (pull(found.data, np.dtype(">u2"), start + 2).astype(np.int64) + 1)
+    more = first < size
+    at = np.where(more & (first + 4 <= found.captured[rows]), start + first, start)
+    head = pull(found.data, np.dtype([("first", "u1"), ("second", "u1")]), at)
+    goes_on = (head["first"] >> 6 == 2) & (head["second"] >= 192) & (head["second"] <= 223)
+    return np.asarray(more & ~goes_on)
 
 
 def _word(data: Bytes, start: Column) -> Column:

@@ -33,7 +33,7 @@ from labkit.wire import rtp
 from labkit.wire.columns import Column, pull
 from labkit.wire.datagrams import Datagrams
 from labkit.wire.ip import Endpoint
-from labkit.words.errors import BadInput, WireError
+from labkit.words.errors import BadInput, Encrypted, WireError
 from labkit.words.machine import Event
 from labkit.words.units import NS_PER_MS, NS_PER_S, seconds
 
@@ -77,6 +77,8 @@ class Replay:
             analysis.add(found)
         analysis.finish()
         self.streams: list[FoundStream] = analysis.streams
+        self.protections = [analysis.protection(stream.flow) for stream in self.streams]
+        """What says of each stream that it is SRTP; empty: nothing does."""
         self.conversations: list[Conversation] = analysis.conversations
         """What else UDP carried."""
         self.others: dict[str, int] = dict(file.reader.others.most_common())
@@ -103,8 +105,15 @@ class Replay:
 
         `policy` is for our `JitterBuffer` (None: adaptive); `buffer` is one of yours, or a class
         or function that makes one. `codec` says what the payload is where the capture does not.
+        `Encrypted` for SRTP, unless `codec` insists: then noise is heard, as by who has no key.
         """
         found = self._stream(stream)
+        if self.protections[stream] and codec is None:
+            raise Encrypted(
+                f"stream {stream} is SRTP, which nobody hears without its keys: "
+                f"{self.protections[stream]}",
+                "--send HOST:PORT to somebody who has them, or another stream",
+            )
         payload_type, codec = _codec_of(found, codec)
         arrivals = self._arrivals(stream, payload_type)
         fresh = buffer() if callable(buffer) and not hasattr(buffer, "push") else buffer
@@ -199,7 +208,10 @@ class Replay:
 
     def rows(self) -> list[list[str]]:
         """The table of streams, a list of words for each."""
-        return [_row(number, stream) for number, stream in enumerate(self.streams)]
+        return [
+            _row(number, stream, "SRTP: " * bool(why))
+            for number, (stream, why) in enumerate(zip(self.streams, self.protections, strict=True))
+        ]
 
     @property
     def rest(self) -> list[str]:
@@ -238,7 +250,7 @@ class Replay:
         return f"<div><b>{html.escape(self._head())}</b></div><table>{table}</table>{rest}"
 
 
-def _row(number: int, stream: FoundStream) -> list[str]:
+def _row(number: int, stream: FoundStream, protected: str = "") -> list[str]:
     counts = stream.counts
     source, destination = map(_address, stream.flow)
     return [
@@ -246,7 +258,7 @@ def _row(number: int, stream: FoundStream) -> list[str]:
         source,
         destination,
         f"{stream.ssrc:#010x}",
-        ", ".join(_codec_name(stream, kind) for kind in counts.payload_types),
+        protected + ", ".join(_codec_name(stream, kind) for kind in counts.payload_types),
         str(counts.packets),
         f"{counts.missing} ({counts.loss:.1%})",
         str(counts.reordered),

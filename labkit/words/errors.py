@@ -10,6 +10,7 @@
     ├── AuthenticationError      token, certificate, SRTP tag, replay
     ├── SessionClosed            the session is over: cleanly or not, and by whom
     ├── BadInput                 a file, an address or an option that cannot be used
+    │   └── Encrypted            it could be, with keys that are not here
     └── MissingCapability        no device, no libopus, no tshark: the remedy says what to do
 
 Two promises hold everywhere. A parser in `labkit.wire` raises `WireError` and nothing else,
@@ -89,6 +90,10 @@ class BadInput(LabError):
         self.what = what
         self.remedy = remedy
         super().__init__(f"{what}\n  try: {remedy}" if remedy else what)
+
+
+class Encrypted(BadInput):
+    """What a person wants to hear or see is encrypted, and the keys are not here."""
 
 
 class MissingCapability(LabError):

@@ -4,13 +4,16 @@ import random
 import re
 import subprocess
 
+import pylibsrtp
 import pytest
 
 from labkit.core.payloadtypes import UNKNOWN, described
 from labkit.core.rtpanalysis import MAX_CANDIDATES, RtpAnalysis
+from labkit.endpoints.srtp import context, new_key
 from labkit.wire import ip, minirtp, pcap, rtcp, rtp, sdp
 from labkit.wire.datagrams import DatagramReader
 from labkit.wire.pcapreader import CaptureReader
+from labkit.wire.sdes import Suite
 from labkit.words.format import AudioFormat
 from labkit.words.packet import Packet
 
@@ -205,6 +208,57 @@ def test_rtcp_on_the_same_port_is_told_apart():
     analysis = analyse(data)
     assert [s.counts.packets for s in analysis.streams] == [100]
     assert [(c.kind, c.packets) for c in analysis.conversations] == [("RTCP", 30)]
+
+
+# SRTP -----------------------------------------------------------------------------------------
+
+
+def compounds(count=60):
+    """Reports of every shape: SR and RR, with blocks and without, SDES, BYE, alone and in a row."""
+    rng = random.Random(5)
+    for i in range(count):
+        blocks = tuple(rtcp.ReportBlock(9, 1, 2, i, 4, 5, 6) for _ in range(i % 3))
+        report = rtcp.SenderReport(7, i << 32, i, i, i, blocks)
+        first = rtcp.ReceiverReport(7, blocks) if i % 2 else report
+        name = rtcp.SourceDescription.named(7, "a" * rng.randrange(1, 30))
+        yield rtcp.pack(first, *[name, rtcp.Bye((7,), "enough")][: i % 4])
+
+
+@pytest.mark.parametrize("suite", Suite)
+def test_reports_that_are_encrypted_give_srtp_away(suite):
+    """Of single ones one in thirty may look whole behind the first; of many more do not."""
+    key = new_key(suite, random.Random(1))
+    protect = context(key, pylibsrtp.Policy.SSRC_ANY_OUTBOUND).protect_rtcp
+    reports = [(500 * i + 1, protect(r), BOB, ALICE) for i, r in enumerate(compounds())]
+    analysis = analyse(capture([*voice(100), *reports]))
+    (stream,) = analysis.streams
+    assert analysis.protection(stream.flow) == "its reports are SRTCP"
+
+
+def test_reports_in_the_clear_are_none_of_srtp():
+    reports = [(500 * i + 1, r, BOB, ALICE) for i, r in enumerate(compounds())]
+    analysis = analyse(capture([*voice(100), *reports]))
+    assert {c.kind for c in analysis.conversations} == {"RTCP"}
+    assert analysis.protection(analysis.streams[0].flow) == ""
+
+
+def test_a_handshake_on_its_ports_gives_srtp_away():
+    hello = (0, bytes.fromhex("16fefd0000") + bytes(60), BOB, ALICE)
+    other = (0, bytes.fromhex("16fefd0000") + bytes(60), BOB, ("10.0.0.9", 443))
+    for datagram, why in ((hello, "there is a DTLS handshake on its ports"), (other, "")):
+        analysis = analyse(capture([datagram, *voice(100)]))
+        assert analysis.protection(analysis.streams[0].flow) == why
+
+
+@pytest.mark.parametrize(("profile", "why"), [("RTP/SAVP", "its SDP says so"), ("RTP/AVP", "")])
+def test_sdp_says_whether_it_is_srtp(profile, why):
+    text = SIP.replace("RTP/AVP", profile).encode()
+    said = (0, text, ("10.0.0.1", 5060), ("10.0.0.2", 5060))
+    analysis = analyse(capture([said, *voice(100)]))
+    assert analysis.protection(analysis.streams[0].flow) == why
+
+
+# What is a stream -----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("count", "streams"), [(2, 0), (3, 1)])

@@ -13,16 +13,18 @@ from labkit.codec.g711 import Pcmu
 from labkit.codec.g722 import G722
 from labkit.codec.opus import Opus
 from labkit.codec.pcm import Pcm
+from labkit.core import quality
 from labkit.core.delaypolicy import Adaptive, Fixed
 from labkit.core.naive import NaiveBuffer
 from labkit.core.timeline import Fate
 from labkit.lab import capturefile
 from labkit.lab.call import Call
+from labkit.lab.captures import describe
 from labkit.lab.recording import steady
 from labkit.lab.replay import Replay
 from labkit.lab.sources import speech
 from labkit.live.wav import read_wav
-from labkit.words.errors import BadInput
+from labkit.words.errors import BadInput, Encrypted
 from labkit.words.units import ms
 
 
@@ -263,6 +265,32 @@ def test_the_command_refuses_in_a_line(tmp_path, capsys):
     said = capsys.readouterr().err
     assert "try:" in said
     assert "Traceback" not in said
+
+
+def test_a_voice_in_srtp_is_listed_and_not_played(capsys):
+    """By name, with the next step; and the same voice beside it, in the clear, is played."""
+    replay = Replay(describe("12_srtp").path)
+    assert [bool(why) for why in replay.protections] == [True, False]
+    assert "SRTP: opus/48000" in str(replay)
+    with pytest.raises(Encrypted, match=r"stream 0 is SRTP.*its reports are SRTCP"):
+        replay.play(0)
+    plain = replay.play(1)
+    assert plain.unheard < 0.01
+    noise = replay.play(0, codec=plain.codec)  # who insists hears what a stranger hears
+    length = min(len(plain.audio), len(noise.audio))
+    voice, strange = (each.audio[:length] for each in (plain, noise))
+    assert quality.stoi(voice, strange, 48_000) < 0.3
+    assert command.main(["replay", str(describe("12_dtls_srtp").path)]) == 2
+    assert "stream 0 is SRTP" in capsys.readouterr().err
+
+
+def test_what_a_group_gets_is_played():
+    """Multicast and the three copies by unicast: the same voice."""
+    replay = Replay(describe("10_multicast").path)
+    assert [stream.flow.destination[0] for stream in replay.streams].count("239.9.0.1") == 1
+    assert len(replay.streams) == 4
+    for number in range(4):
+        assert replay.play(number).unheard < 0.05
 
 
 def test_a_capture_without_streams_is_an_answer(tmp_path, capsys):
