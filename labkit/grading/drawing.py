@@ -79,7 +79,7 @@ def _turns(drawing: Mapping[str, Any]) -> str:
         f"at {to_ms(now):.0f} ms your turn gives {_named(seq)}" for now, seq in differ
     )
     return _svg(
-        176, words or "every turn as wanted", _turn_shapes(at, arrivals, wanted, yours, frame)
+        182, words or "every turn as wanted", _turn_shapes(at, arrivals, wanted, yours, frame)
     )
 
 
@@ -90,25 +90,26 @@ def _turn_shapes(
     yours: Sequence[Turn],
     frame: int,
 ) -> Iterator[str]:
-    for y, name in ((38, "arrivals"), (83, "wanted"), (127, "yours")):
+    for y, name in ((52, "arrivals"), (94, "wanted"), (136, "yours")):
         yield _text(LEFT - 14, y + 4, name, "row", "end")
     last = max([now for now, _ in wanted] + [now for now, _, _ in arrivals])
     first = min([now for now, _ in wanted] + [now for now, _, _ in arrivals])
     for tick in _ticks(to_ms(first), to_ms(last + frame), 8):
         x = at(round(tick * 1e6))
-        yield _line(x, 20, x, 150, "grid")
-        yield _text(x, 168, f"{tick:g} ms", "tick")
-    before, raised = -1e9, False
+        yield _line(x, 50, x, 158, "grid")
+        yield _text(x, 175, f"{tick:g} ms", "tick")
+    ends = [-1e9] * 3  # of what stands in each of three lines above the dots
     for now, seq, note in arrivals:
-        x = at(now)
-        raised = x - before < 30 and not raised
-        before = x
-        yield _line(x, 38, x, 62, "drop")
-        yield f'<circle cx="{x:.1f}" cy="38" r="4.5" class="{"late" if note else "played"}"/>'
-        yield _text(x, 14 if raised else 28, f"{seq} {note}".strip(), "seq")
-    for y, turns in ((64, wanted), (108, yours)):
+        x, words = at(now), f"{seq} {note}".strip()
+        half = 3.4 * len(words) + 2
+        line = next((n for n, end in enumerate(ends) if end <= x - half), ends.index(min(ends)))
+        ends[line] = x + half
+        yield _line(x, 44 - 13 * line, x, 78, "drop")
+        yield f'<circle cx="{x:.1f}" cy="52" r="4.5" class="{"late" if note else "played"}"/>'
+        yield _text(x, 41 - 13 * line, words, "seq")
+    for y, turns in ((78, wanted), (120, yours)):
         for n, (now, given) in enumerate(turns):
-            wrong = y > 100 and n < len(wanted) and given != wanted[n][1]
+            wrong = turns is yours and n < len(wanted) and given != wanted[n][1]
             yield from _turn(at(now) + 1, y, at(now + frame) - at(now) - 2, given, wrong=wrong)
 
 

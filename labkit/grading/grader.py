@@ -32,8 +32,13 @@ from labkit.resources import solution_path
 from labkit.words.errors import BadInput
 
 MISSED: Final = re.compile(r"NameError: name '(\w+)' is not defined")
-DECIDING: Final = ("checks", "core", "grading", "wire", "words")
-"""The floors whose code decides about points."""
+DECIDING: Final = (
+    "checks/*.py", "core/*.py", "wire/*.py", "words/*.py",
+    *(f"grading/{name}.py" for name in (
+        "grader", "limits", "names", "pipe", "reading", "repair", "sandbox", "source", "worker",
+    )),
+)  # fmt: skip
+"""The code that decides about points."""
 
 
 class Graded(NamedTuple):
@@ -167,7 +172,7 @@ def _troubles(cells: Iterable[CellOutcome]) -> list[str]:
     }
     return [
         f"{cell.label} {told[cell.state]}: {cell.error}"
-        + (f", in line {cell.where.line}: {cell.where.code}" if cell.where else "")
+        + (f", in line {cell.where.line}: `{cell.where.code}`" if cell.where else "")
         for cell in cells
         if cell.state in told
     ]
@@ -182,5 +187,5 @@ def _cpu() -> float:
 def checks_id(notebook: str) -> str:
     """Names the code that decides about points, and the notebook that was given out."""
     kit = Path(labkit.__file__).parent
-    files = sorted(path for floor in DECIDING for path in (kit / floor).rglob("*.py"))
+    files = sorted(path for pattern in DECIDING for path in kit.glob(pattern))
     return fingerprint(notebook.encode(), *(path.read_bytes() for path in files))

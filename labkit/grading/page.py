@@ -20,6 +20,8 @@ from labkit.grading.result import Result, Status, fingerprint
 
 LAST_STEPS: Final = 12
 """Of a part that lost points; the rest is folded away."""
+FEW_STEPS: Final = 4
+"""Are shown at once."""
 UNWRITTEN: Final = "unwritten"
 MARK: Final = "labkit-page"
 """Names what a page was made from (`page_id`)."""
@@ -218,13 +220,14 @@ def _steps(part: PartReport) -> str:
     if not part.steps:
         return ""
     before, last = part.steps[:-LAST_STEPS], part.steps[-LAST_STEPS:]
+    opened = " open" if len(part.steps) <= FEW_STEPS else ""
     folded = (
         f"<details><summary>{len(before)} steps before these</summary>{_list(before, 1)}</details>"
         if before
         else ""
     )
     return (
-        f'<details class="steps"><summary>The way there, {len(part.steps)} '
+        f'<details class="steps"{opened}><summary>The way there, {len(part.steps)} '
         f"{'step' if len(part.steps) == 1 else 'steps'}</summary>"
         f"{folded}{_list(last, len(before) + 1)}</details>"
     )

@@ -109,6 +109,6 @@ footer{margin-top:1.6rem;color:var(--quiet);font-size:.88rem}
 .drawing .series3.fill,.drawing .series3.name{fill:var(--orange)}
 .drawing .series3.stroke{stroke:var(--orange)}
 @media (max-width:34rem){nav a{grid-template-columns:2.6rem 1fr 5rem}nav .bar{display:none}
-.ring{width:5.5rem}h1{font-size:1.5rem}.why{margin-left:0}.card{padding:1rem}}
+.ring{width:5.5rem}h1{font-size:1.5rem}.why{margin-left:0}figure{overflow-x:auto}.drawing{min-width:36rem}.card{padding:1rem}}
 @media print{body{background:#fff}.card{break-inside:avoid;box-shadow:none}main{padding:0}}
 """

@@ -335,8 +335,8 @@ def slug(student: str) -> str:
     What is safe on every system stays as it is. Of another name the strange characters are
     replaced, and a piece of its hash keeps it apart from those that look alike.
     """
-    safe = re.sub(r"[^a-z0-9@+=_-]|^-", "_", student.lower())[:60]
-    if safe == student and safe.upper() not in _RESERVED and safe:
+    safe = re.sub(r"[^a-z0-9@+=_-]|^-", "_", student.lower())[:60] or "_"
+    if safe == student and safe.upper() not in _RESERVED:
         return safe
     return f"{safe}.{hashlib.sha256(student.encode('utf-8', 'replace')).hexdigest()[:8]}"
 
