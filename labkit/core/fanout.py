@@ -11,18 +11,29 @@ listener, but for the sending itself.
 What a session has sent it still knows, for its sender reports and its figures: an audience counts
 in one `Tally`, which its sessions share, and each remembers where it stood when it joined.
 
-Who encrypts for each listener, or speaks over a stream of its own, has no header in common with
-anybody (`header` is None, or there is none), and is sent to one by one.
+Who encrypts for each listener has no bytes in common with anybody; but what is encrypted may be
+the same. A `SealedAudience` packs and counts it once, and each of its sessions seals it by its own
+key: a list of datagrams where others have `Copies`.
+
+    Packet ──► Header.pack ──► bytes ──┬─► Sealer.seal ──► Datagram to the first
+                                       └─► Sealer.seal ──► Datagram to the second
+
+Who speaks over a stream of its own has no header in common with anybody, and is sent to alone.
 
 This module knows no wire, no socket and no clock.
 """
 
-from collections.abc import Hashable
-from typing import Protocol
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from typing import Final, Generic, Protocol, TypeVar
 
-from labkit.words.machine import Address, Copies
+from labkit.words.machine import Address, Copies, Datagram
 from labkit.words.packet import Packet
 from labkit.words.seqnum import ahead32
+
+_new: Final = tuple.__new__
+"""Makes a `Datagram` in a third of the time: one is made for every listener."""
 
 
 class Header(Hashable, Protocol):
@@ -81,30 +92,83 @@ class Sharer(Protocol):
         """Count there from now on, and forget nothing."""
 
 
-class Audience:
-    """Sessions that send the same bytes: of one rendition, where there are several."""
+class Sealer(ABC):
+    """A session that encrypts for its listener what may be the same for many.
 
-    def __init__(self, header: Header, rendition: int | None = None) -> None:
-        self.header = header
-        self.rendition = rendition
-        self.tally = Tally()
-        self.members: dict[Address, Sharer] = {}
-        self._destinations: tuple[Address, ...] | None = ()
+    One has to be it, and cannot merely look like it: whatever stands around a session has all that
+    the session has, and must not be passed by.
+    """
 
     @property
-    def key(self) -> tuple[Header, int | None]:
-        """What makes the bytes equal."""
-        return self.header, self.rendition
+    @abstractmethod
+    def peer(self) -> Address | None:
+        """Where its packets go."""
 
-    def join(self, name: Address, session: Sharer) -> None:
+    @property
+    @abstractmethod
+    def tally(self) -> Tally:
+        """Where it counts."""
+
+    @abstractmethod
+    def share(self, tally: Tally) -> None:
+        """Count there from now on, and forget nothing."""
+
+    @property
+    @abstractmethod
+    def sealed(self) -> "Sealed | None":
+        """The header of what it encrypts; None when it must be asked to send each packet itself."""
+
+    @abstractmethod
+    def seal(self, data: bytes) -> bytes | None:
+        """The encrypted datagram; None when it must not be sent, which the session counts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """Marks a header that nobody may see. It cannot pack: that is left to who seals."""
+
+    within: Header
+
+
+AnyHeader = Header | Sealed
+S = TypeVar("S", Sharer, Sealer)
+
+
+class _Sharers(Generic[S]):
+    """Sessions that count in one tally: of one rendition, where there are several."""
+
+    def __init__(self, header: AnyHeader, rendition: int | None = None) -> None:
+        self.key: Final = (header, rendition)
+        """What makes the bytes equal."""
+        self.rendition = rendition
+        self.tally = Tally()
+        self.members: dict[Address, S] = {}
+
+    def join(self, name: Address, session: S) -> None:
         """From now on `session` gets what is said."""
         session.share(self.tally)
         self.members[name] = session
-        self._destinations = None
+        self._change()
 
     def leave(self, name: Address) -> None:
         """Its session is on its own again."""
         self.members.pop(name).share(self.tally.copy())
+        self._change()
+
+    def _change(self) -> None:
+        """Somebody has come or gone."""
+        raise NotImplementedError
+
+
+class Audience(_Sharers[Sharer]):
+    """Sessions that send the same bytes."""
+
+    def __init__(self, header: Header, rendition: int | None = None) -> None:
+        super().__init__(header, rendition)
+        self._pack = header.pack
+        self._destinations: tuple[Address, ...] | None = ()
+
+    def _change(self) -> None:
         self._destinations = None
 
     def say(self, packet: Packet, now: int) -> Copies:
@@ -113,4 +177,33 @@ class Audience:
             # The same tuple until somebody comes or goes, so that a driver can prepare for it.
             self._destinations = tuple(session.peer for session in self.members.values())
         self.tally.count(packet, now)
-        return Copies(self.header.pack(packet), self._destinations)
+        return Copies(self._pack(packet), self._destinations)
+
+
+class SealedAudience(_Sharers[Sealer]):
+    """Sessions that encrypt the same bytes, each for its own listener."""
+
+    def __init__(self, header: Sealed, rendition: int | None = None) -> None:
+        super().__init__(header, rendition)
+        self._pack = header.within.pack
+        self._seals: list[tuple[Callable[[bytes], bytes | None], Address]] = []
+
+    def _change(self) -> None:
+        self._seals = [(session.seal, session.peer) for session in self.members.values()]
+
+    def say(self, packet: Packet, now: int) -> list[Datagram]:
+        """One packet for everybody, sealed for each."""
+        self.tally.count(packet, now)
+        data, make = self._pack(packet), _new
+        return [
+            make(Datagram, (sealed, peer))
+            for seal, peer in self._seals
+            if (sealed := seal(data)) is not None
+        ]
+
+
+def audience_of(header: AnyHeader, rendition: int | None = None) -> Audience | SealedAudience:
+    """The audience, still empty, of those who have this header in common."""
+    if isinstance(header, Sealed):
+        return SealedAudience(header, rendition)
+    return Audience(header, rendition)

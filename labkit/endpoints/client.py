@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Any
 
 from labkit.core.conversation import Conversation
-from labkit.core.fanout import Audience, Header
+from labkit.core.fanout import AnyHeader, Audience, SealedAudience, Sealer
 from labkit.core.figures import ClientFigures
 from labkit.core.session import Report
 from labkit.endpoints.sender import Sender
@@ -41,22 +41,26 @@ class Client(Sender):
 
     def __init__(self, session: Any) -> None:
         super().__init__(session, None)
-        self.audience: Audience | None = None
-        """Those who get the same bytes; None for who is sent to alone."""
+        self.audience: Audience | SealedAudience | None = None
+        """Those who get the same; None for who is sent to alone."""
         self.rendition: int | None = None
         """Of a simulcast, the bitrate that it gets; None when there is only one."""
         self.report: Report | None = None
         """The last one by the listener."""
 
     @property
-    def header(self) -> Header | None:
+    def header(self) -> AnyHeader | None:
         """What it has in common with others who listen now; None when it must be sent to alone.
 
-        Only of a session that stands alone: what encrypts it from outside may look like it, and
-        must not be passed by.
+        Only of a session that stands alone, or seals by itself: what encrypts one from outside may
+        look like it, and must not be passed by.
         """
         session = self.session
-        return session.header if session.ready and isinstance(session, Conversation) else None
+        if not session.ready:
+            return None
+        if isinstance(session, Conversation):
+            return session.header
+        return session.sealed if isinstance(session, Sealer) else None
 
     @property
     def keeps_its_place(self) -> bool:

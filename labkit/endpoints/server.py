@@ -1,7 +1,8 @@
 """One voice and everybody who listens to it.
 
 Each frame is encoded once. Listeners who get the same bytes are an `Audience` and get them from one
-packing (`labkit.core.fanout`); all others have the packet sent through their own session. Over
+packing, and so do those for each of whom the same is encrypted (`labkit.core.fanout`); all others
+have the packet sent through their own session. Over
 datagrams a server is one machine: who a datagram comes from tells whose session it belongs to.
 Over streams each listener's `Client` is driven by its own connection, and the server only speaks to
 all: `admit`, `receive_event`, `dismiss`, `speak`, `speaks`, `close`.
@@ -25,7 +26,7 @@ from collections.abc import Callable
 from typing import Any
 
 from labkit.core.alarms import Alarms
-from labkit.core.fanout import Audience, Header
+from labkit.core.fanout import AnyHeader, Audience, SealedAudience, audience_of
 from labkit.core.figures import ServerFigures
 from labkit.core.meters import RateMeter
 from labkit.core.ratecontrol import LOOK
@@ -70,12 +71,13 @@ class Server:
         self._simulcast = voice if isinstance(voice, Simulcast) else None
         self._looked = 0
         self._waiting: dict[Address, None] = {}  # at the door, the oldest first
-        self._audiences: dict[tuple[Header, int | None], Audience] = {}
+        self._audiences: dict[tuple[AnyHeader, int | None], Audience | SealedAudience] = {}
         """By what makes their bytes equal: the header, and the rendition if there are several."""
         self._alone: dict[Address, Client] = {}
         self._closes: int | None = None
         self._rate = RateMeter()
         self._copies: list[Copies] = []
+        self._sealed: list[Datagram] = []
         self._events: list[Event] = []
         self._last_words: list[Datagram] = []
         self._alarms: Alarms[Address] = Alarms()
@@ -174,7 +176,11 @@ class Server:
         for packet in packets:
             self._rate.add(len(packet.payload), now)
             for audience in self._audiences.values():
-                self._copies.append(audience.say(self._version(packet, audience.rendition), now))
+                said = audience.say(self._version(packet, audience.rendition), now)
+                if isinstance(said, Copies):
+                    self._copies.append(said)
+                else:
+                    self._sealed += said
         for address, client in self._alone.items():
             if client.session.ready:
                 client.send([self._version(p, client.rendition) for p in packets], now)
@@ -275,8 +281,9 @@ class Server:
     def transmits(self) -> list[Datagram]:
         """What every session wants sent, and the copies that were not taken."""
         out = [Datagram(data, to) for data, everybody in self.copies() for to in everybody]
+        out += self._sealed
         out += self._last_words
-        self._last_words = []
+        self._sealed, self._last_words = [], []
         touched, self._touched = self._touched, {}
         for address in touched:
             out += self.clients[address].transmits()
@@ -302,9 +309,11 @@ class Server:
             return
         self._leave_audience(address, client)
         if header is not None:
-            audience = Audience(header, rendition)
-            client.audience = self._audiences.setdefault(audience.key, audience)
-            client.audience.join(address, client.session)
+            audience = self._audiences.get((header, rendition))
+            if audience is None:
+                audience = self._audiences[header, rendition] = audience_of(header, rendition)
+            client.audience = audience
+            audience.join(address, client.session)
             del self._alone[address]
 
     def _leave_audience(self, address: Address, client: Client) -> None:

@@ -29,6 +29,8 @@ from typing import Any, Final
 
 import pylibsrtp
 
+from labkit.core.conversation import Conversation
+from labkit.core.fanout import Sealed, Sealer, Tally
 from labkit.core.session import Refused, Stats
 from labkit.wire.sdes import MOST_PACKETS, MasterKey, Suite, without_keys
 from labkit.words.errors import AuthenticationError, BadInput, LocalProtocolError
@@ -86,7 +88,7 @@ def context(key: MasterKey, direction: int) -> pylibsrtp.Session:
     return pylibsrtp.Session(policy)
 
 
-class Srtp:
+class Srtp(Sealer):
     """An `RtpSession` whose packets are protected: by `ours` what it sends, by `theirs` the peer's.
 
     Without `theirs` nothing that arrives is believed: for a sender that pushes and needs no answer.
@@ -166,6 +168,45 @@ class Srtp:
     def close(self, now: int) -> None:
         """End in order. Twice does no harm."""
         self.inner.close(now)
+
+    # One of many ------------------------------------------------------------------------------
+
+    @property
+    def peer(self) -> Address | None:
+        """Where its packets go."""
+        peer: Address | None = self.inner.peer
+        return peer
+
+    @property
+    def tally(self) -> Tally:
+        """Where it counts."""
+        tally: Tally = self.inner.tally
+        return tally
+
+    def share(self, tally: Tally) -> None:
+        """Count there from now on, and forget nothing."""
+        self.inner.share(tally)
+
+    @property
+    def sealed(self) -> Sealed | None:
+        """What it encrypts, it encrypts for many alike; a key that ends is spent packet by packet.
+
+        None also if its session is none of ours, but something else that stands around one.
+        """
+        if self._ends or not isinstance(self.inner, Conversation):
+            return None
+        header = self.inner.header
+        return None if header is None else Sealed(header)
+
+    def seal(self, data: bytes) -> bytes | None:
+        """One packet of RTP, protected; None when it must not be sent, counted in `unsent`."""
+        try:
+            return self._protect(data)
+        except pylibsrtp.Error:
+            self.unsent += 1  # this sequence number has been used: never encrypt twice with it
+            return None
+        except ValueError as error:
+            raise LocalProtocolError(f"{len(data)} bytes are too long for a packet") from error
 
     # The machine ------------------------------------------------------------------------------
 

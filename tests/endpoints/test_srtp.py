@@ -2,21 +2,24 @@
 
 import copy
 from collections import Counter
+from dataclasses import replace
 from random import Random
 
 import numpy as np
+import pylibsrtp
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from labkit.codec import Blank
+from labkit.core.fanout import SealedAudience
 from labkit.core.rtpsession import RtpSession
 from labkit.core.session import Closed, Joined, Received, Refused, Role
 from labkit.core.source import Clip
 from labkit.endpoints.receiver import Finished, Heard, Receiver
 from labkit.endpoints.sender import Sender
 from labkit.endpoints.server import Server
-from labkit.endpoints.srtp import LONGEST, MAX_STREAMS, Reason, Srtp, new_key
+from labkit.endpoints.srtp import LONGEST, MAX_STREAMS, Reason, Srtp, context, new_key
 from labkit.endpoints.voice import Voice
 from labkit.sim.tap import Tap
 from labkit.sim.world import World
@@ -25,10 +28,13 @@ from labkit.wire.sdes import Crypto, MasterKey, Suite
 from labkit.words.errors import AuthenticationError, BadInput, LocalProtocolError
 from labkit.words.format import AudioFormat
 from labkit.words.linkspec import LinkSpec
+from labkit.words.machine import Datagram
 from labkit.words.packet import Packet
 from labkit.words.profile import Profile
 from labkit.words.units import ms, seconds
 
+OUT, IN = pylibsrtp.Policy.SSRC_ANY_OUTBOUND, pylibsrtp.Policy.SSRC_ANY_INBOUND
+ANN, BEN = ("10.0.1.2", 1), ("10.0.1.3", 2)
 ALICE, BOB, EVE = ("10.0.0.1", 5004), ("10.0.0.2", 5006), ("10.0.0.3", 666)
 SPOKEN = b"what Alice says to Bob and to nobody else"
 ALICES, BOBS = (new_key(rng=Random(name)) for name in ("alice", "bob"))
@@ -313,6 +319,87 @@ def test_a_server_has_keys_for_each_listener():
             voices.setdefault(rtp.unpack(crossing.data).seq, set()).add(crossing.data[12:])
     assert len(voices) >= 99
     assert all(len(each) == 2 for each in voices.values())
+
+
+def sealing_server(make) -> Server:
+    """Ann and Ben listen, and have been answered."""
+    voice = Voice(Blank(), silence(100), rng=Random(1))
+    server = Server(voice, lambda address: make(address, voice))
+    for number, address in enumerate((ANN, BEN)):
+        asking = rtcp.pack(rtcp.ReceiverReport(number + 1, ()))
+        server.receive_datagram(context(up(address), OUT).protect_rtcp(asking), address, 0)
+    server.transmits()
+    return server
+
+
+def up(address) -> MasterKey:
+    return new_key(rng=Random(f"{address} up"))
+
+
+def down(address) -> MasterKey:
+    return new_key(rng=Random(f"{address} down"))
+
+
+def test_what_is_sealed_for_many_is_packed_once_and_read_by_each_alone():
+    """One audience, two keys; and what everybody was sent is in each one's figures."""
+
+    def make(address, voice) -> Srtp:
+        session = RtpSession(Role.SENDER, ssrc=voice.ssrc, rng=Random(str(address)))
+        return Srtp(session, down(address), up(address))
+
+    server = sealing_server(make)
+    ann, ben = (server.clients[address] for address in (ANN, BEN))
+    assert isinstance(ann.audience, SealedAudience)
+    assert ann.audience is ben.audience
+    server.tick(ms(20))
+    assert server.copies() == []
+    (for_ann, to_ann), (for_ben, to_ben) = server.transmits()
+    assert (to_ann, to_ben) == (ANN, BEN)
+    assert for_ann[:12] == for_ben[:12]
+    assert for_ann[12:] != for_ben[12:]
+    assert context(down(ANN), IN).unprotect(for_ann) == context(down(BEN), IN).unprotect(for_ben)
+    with pytest.raises(pylibsrtp.Error, match="authentication"):
+        context(down(ANN), IN).unprotect(for_ben)
+    assert {client.sent for client in server.figures(ms(20)).clients} == {1}
+
+
+def test_a_sealed_number_is_never_used_twice():
+    """Not by the audience, and not when its session is alone again."""
+    session = Srtp(RtpSession(Role.SENDER, peer=BOB, ssrc=7), ALICES, None)
+    session.tick(0)
+    packet = Packet(1, 2, b"x", ssrc=7)
+    assert session.seal(rtp.pack(packet)) is not None
+    assert session.seal(rtp.pack(packet)) is None
+    session.send(packet, 0)
+    assert [data for data, _ in session.transmits() if not rtcp.is_rtcp(data)] == []
+    assert session.unsent == 2
+
+
+def test_who_spends_a_key_or_stands_around_srtp_is_sent_to_alone():
+    """A lifetime is counted packet by packet; and another layer has its own idea of the bytes."""
+
+    class Around:
+        def __init__(self, inner: Srtp) -> None:
+            self.inner = inner
+
+        def __getattr__(self, name: str):
+            return getattr(self.inner, name)
+
+        def transmits(self):
+            return [Datagram(b"scrambled", to) for _, to in self.inner.transmits()]
+
+    def make(address, voice) -> object:
+        session = RtpSession(Role.SENDER, ssrc=voice.ssrc, rng=Random(str(address)))
+        if address == ANN:
+            return Srtp(session, replace(down(ANN), lifetime=100), up(ANN))
+        return Around(Srtp(session, down(BEN), up(BEN)))
+
+    server = sealing_server(make)
+    assert [server.clients[each].audience for each in (ANN, BEN)] == [None, None]
+    server.tick(ms(20))
+    (for_ann, _), (for_ben, _) = server.transmits()
+    assert rtp.unpack(context(down(ANN), IN).unprotect(for_ann))
+    assert for_ben == b"scrambled"
 
 
 def test_a_link_that_changes_and_doubles_packets_is_seen_through():
