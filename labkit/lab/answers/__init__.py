@@ -7,7 +7,9 @@ again gets new answers, and a capture of one's own can be asked the same.
 The manifest of the captures names these functions. Times are in milliseconds, rates in kbit/s.
 """
 
-from labkit.lab.answers import secured, stream, through, voice
+from labkit.lab.answers import many, nats, secured, stream, through, voice
 from labkit.lab.answers.registry import ANSWERS, Answer, Answerer
 
-__all__ = ["ANSWERS", "Answer", "Answerer", "secured", "stream", "through", "voice"]
+__all__ = [
+    "ANSWERS", "Answer", "Answerer", "many", "nats", "secured", "stream", "through", "voice",
+]  # fmt: skip
