@@ -161,7 +161,7 @@ class BrowserMicrophone(_Device):
         """Frames that came."""
         self.lost = 0
         """Frames that the page heard and we did not: it waits for a kernel that is busy."""
-        self._run = self._next = self._said = 0
+        self._run = self._next = self._came = self._said = 0  # since it was switched on
         super().__init__(channels, batch, echo_cancellation=echo_cancellation, **traits)
 
     def _take(self, content: Any, buffers: list[memoryview], now: int) -> None:
@@ -170,14 +170,15 @@ class BrowserMicrophone(_Device):
         samples = np.frombuffer(buffers[0], np.int16).reshape(-1, self.channels)
         first, frames = int(content["first"]), len(samples) // FRAME
         if content["run"] != self._run:  # it was switched on again, and counts anew
-            self._run, self._next, self._said = content["run"], 0, 0
+            self._run, self._next, self._came, self._said = content["run"], 0, 0, 0
         self.lost += max(first - self._next, 0)
         self._next = first + frames
+        self._came += frames
         self.received += frames
         self.ring.write(samples)
-        if self._next - self._said >= HEARD_EVERY:
-            self._said = self._next
-            self.send({"kind": "heard", "next": self._next})
+        if self._came - self._said >= HEARD_EVERY:
+            self._said = self._came
+            self.send({"kind": "heard", "run": self._run, "frames": self._came})
 
     @asynccontextmanager
     async def captured(

@@ -8,11 +8,12 @@
     with Dashboard(lambda now: server.figures(now)) as dashboard: ...
 
 The numbers are `labkit.core.figures`, as at every exporter. Each update is one message with the
-value of one trait, which reaches the page from a task without a running cell; ipywidgets' Output
-does not. An update is made on the event loop on which the call runs, so what it reads is of one
+values of traits, which reach the page from a task without a running cell; ipywidgets' Output
+does not. The page draws them, sixty times a second, where anywidget is installed; else they come as
+HTML. An update is made on the event loop on which the call runs, so what it reads is of one
 instant; it takes two to four milliseconds. It may also be fed by hand: `update`.
 
-This module draws nothing: `labkit.lab.dashboardview` does.
+This module draws nothing: `labkit.lab.dashboardview` and `labkit.lab.dashboardcanvas` do.
 """
 
 import asyncio
@@ -29,7 +30,8 @@ from labkit.core.figures import ReceiverFigures, ServerFigures
 from labkit.endpoints.receiver import Receiver
 from labkit.endpoints.receiverfigures import receiver_figures
 from labkit.lab.call import Call
-from labkit.lab.dashboardview import SPAN, receiver_page, server_page
+from labkit.lab.dashboardview import SPAN, View, html, receiver_view, server_view
+from labkit.lab.livesound import LiveSink
 from labkit.lab.result import Result
 from labkit.live.clock import now as clock
 from labkit.words.errors import BadInput, LocalProtocolError
@@ -43,14 +45,39 @@ MOST: Final = 600
 Figures = ReceiverFigures | ServerFigures
 
 
+class HtmlView(widgets.HTML):  # type: ignore[misc]
+    """Shows it as HTML, made anew at every update."""
+
+    def show(self, view: View) -> None:
+        """Everything, as it is now."""
+        self.value = html(view)
+
+    def say(self, text: str) -> None:
+        """Words instead. `text` is HTML."""
+        self.value = text
+
+
+def _best_view() -> Any:
+    try:
+        from labkit.lab.dashboardcanvas import CanvasView
+    except ImportError:  # anywidget is no part of ipywidgets
+        return HtmlView()
+    return CanvasView()
+
+
 class Dashboard(widgets.VBox):  # type: ignore[misc]
     """Shows the figures of `source`: a `Call`, or a function that gives them for an instant.
 
-    The function may return None as long as there is nothing to show.
+    The function may return None as long as there is nothing to show. `view` is what it is shown on:
+    an `HtmlView`, or the better one.
     """
 
     def __init__(
-        self, source: Call | Callable[[int], Figures | None], *, every: float = EVERY
+        self,
+        source: Call | Callable[[int], Figures | None],
+        *,
+        every: float = EVERY,
+        view: Any = None,
     ) -> None:
         self.every = every
         self.figures: Figures | None = None
@@ -64,7 +91,8 @@ class Dashboard(widgets.VBox):  # type: ignore[misc]
         )
         self._history: deque[tuple[int, Figures]] = deque(maxlen=MOST)
         self._task: asyncio.Task[None] | None = None
-        self.view = widgets.HTML("<i>nothing yet</i>")
+        self.view = view if view is not None else _best_view()
+        self.view.say("<i>nothing yet</i>")
         super().__init__([self.view])
 
     # By hand ----------------------------------------------------------------------------------
@@ -85,8 +113,8 @@ class Dashboard(widgets.VBox):  # type: ignore[misc]
 
     def _draw(self) -> None:
         history: list[Any] = list(self._history)
-        page = server_page if isinstance(self.figures, ServerFigures) else receiver_page
-        self.view.value = page(history)
+        see = server_view if isinstance(self.figures, ServerFigures) else receiver_view
+        self.view.show(see(history))
         self.updates += 1
 
     # By the clock -----------------------------------------------------------------------------
@@ -143,19 +171,19 @@ class Dashboard(widgets.VBox):  # type: ignore[misc]
             figures = self._ask(instant)
         except Exception as error:  # noqa: BLE001 - a picture must not end what it shows
             self.failure = error
-            self.view.value = f"<b>no figures: {escape(repr(error)[:200])}</b>"
+            self.view.say(f"<b>no figures: {escape(repr(error)[:200])}</b>")
             return
         if figures is not None:
             self.update(figures, instant)
 
     # Calls ------------------------------------------------------------------------------------
 
-    async def run(self) -> Result:
-        """Run the call on real sockets, and show it meanwhile."""
+    async def run(self, duration: float = 10.0, *, speaker: LiveSink | None = None) -> Result:
+        """Run the call on real sockets, and show it meanwhile: as `Call.run`."""
         call = self._watched(self._follow)
         self._history.clear()
         with self:
-            return await call.run()
+            return await call.run(duration, speaker=speaker)
 
     def _follow(self, receiver: Receiver) -> None:
         self._ask = lambda now: receiver_figures(receiver, now)

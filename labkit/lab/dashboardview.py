@@ -1,14 +1,16 @@
-"""What a dashboard shows: figures as HTML, with small graphs in SVG.
+"""What a dashboard shows: tiles with a name, a number and a graph, and a table.
 
-One string for the whole picture, some kilobytes, so that an update is one message to the page.
-Colours of text are the notebook's own, so it can be read on a dark page too; those of the graphs
-mean what they mean in every picture (`labkit.lab.show`).
+`View` is the content. `html` makes one string of it, with graphs in SVG, some kilobytes, so that an
+update is one message to the page; `labkit.lab.dashboardcanvas` draws the same in the page. Colours
+of text are the notebook's own, so it can be read on a dark page too; those of the graphs mean what
+they mean in every picture (`labkit.lab.show`).
 
 Nothing here knows a widget or a clock. What comes from the other end is escaped.
 """
 
 from collections.abc import Callable, Sequence
 from html import escape
+from importlib.resources import files
 from typing import Final, NamedTuple
 
 from labkit.core.figures import Basis, ClientFigures, ReceiverFigures, ServerFigures, lately
@@ -23,24 +25,7 @@ RECENT: Final = seconds(2)
 MOST_CLIENTS: Final = 40
 """Rows of the table: who is worst off."""
 
-STYLE: Final = """\
-<style>
-.labkit-dash {font: 13px/1.4 var(--jp-ui-font-family, sans-serif);
-  color: var(--jp-ui-font-color1, #333); display: flex; flex-wrap: wrap; gap: 8px; max-width: 820px}
-.labkit-dash .tile {border: 1px solid var(--jp-border-color2, #ddd); border-radius: 4px;
-  padding: 5px 9px 4px; width: 172px}
-.labkit-dash .tile b {float: right; font-variant-numeric: tabular-nums}
-.labkit-dash svg {display: block; width: 172px; height: 40px; margin-top: 3px}
-.labkit-dash .note {color: var(--jp-ui-font-color2, #777); font-size: 11px; min-height: 1.4em}
-.labkit-dash table {border-collapse: collapse; font-variant-numeric: tabular-nums}
-.labkit-dash td, .labkit-dash th {text-align: right; padding: 1px 9px; font-weight: normal}
-.labkit-dash th {color: var(--jp-ui-font-color2, #777)}
-.labkit-dash td:first-child, .labkit-dash th:first-child {text-align: left}
-.labkit-dash td:nth-child(2), .labkit-dash th:nth-child(2) {text-align: left}
-.labkit-dash .queue {display: inline-block; width: 90px; height: 9px; margin-right: 6px;
-  background: var(--jp-border-color3, #eee)}
-.labkit-dash .queue i {display: block; height: 9px}
-</style>"""
+STYLE: Final = (files("labkit.lab") / "static" / "dashboard.css").read_text(encoding="utf-8")
 
 
 class Line(NamedTuple):
@@ -50,11 +35,30 @@ class Line(NamedTuple):
     values: Sequence[float | None]
 
 
+class Tile(NamedTuple):
+    """A name, a number, a graph. `note` is HTML; the graph reaches at least up to `top`."""
+
+    label: str
+    value: str
+    note: str
+    lines: Sequence[Line]
+    top: float
+
+
+class View(NamedTuple):
+    """Everything there is to see. `times` are seconds before now; `table` is HTML."""
+
+    now: int
+    times: Sequence[float]
+    tiles: Sequence[Tile]
+    table: str = ""
+
+
 Moment = tuple[int, ReceiverFigures]
 """Figures, and when they were so."""
 
 
-def receiver_page(history: Sequence[Moment]) -> str:
+def receiver_view(history: Sequence[Moment]) -> View:
     """The tiles of a receiver; `history` is at most `SPAN` long, the newest last."""
     now, f = history[-1]
     times = [(t - now) / NS_PER_S for t, _ in history]
@@ -64,26 +68,26 @@ def receiver_page(history: Sequence[Moment]) -> str:
 
     lost, late, concealed = (shares(history, name) for name in ("lost", "late", "concealed"))
     tiles = [
-        tile("loss", _percent(lost[-1]), f"{f.lost} of {f.expected} packets", times,
+        Tile("loss", _percent(lost[-1]), f"{f.lost} of {f.expected} packets",
              [Line(LOST, lost)], top=0.05),
-        tile("late", _percent(late[-1]), f"{f.late} packets, {f.reordered} reordered", times,
+        Tile("late", _percent(late[-1]), f"{f.late} packets, {f.reordered} reordered",
              [Line(LATE, late)], top=0.05),
-        tile("concealed", _percent(concealed[-1]), f"{f.concealed} frames, {f.held} held", times,
+        Tile("concealed", _percent(concealed[-1]), f"{f.concealed} frames, {f.held} held",
              [Line(RECOVERED, concealed)], top=0.05),
-        tile("jitter", _ms(f.jitter), "RFC 3550", times,
+        Tile("jitter", _ms(f.jitter), "RFC 3550",
              [Line(LATE, of(lambda f: f.jitter))], top=seconds(0.01)),
-        tile("buffer", _ms(f.depth), f"wanted: {_ms(f.target)}", times,
+        Tile("buffer", _ms(f.depth), f"wanted: {_ms(f.target)}",
              [Line(GREY, of(lambda f: f.target)), Line(PLAYED, of(lambda f: f.depth))],
              top=seconds(0.1)),
-        tile("mouth to ear", _ms(f.mouth_to_ear), _basis(f.mouth_to_ear_by), times,
+        Tile("mouth to ear", _ms(f.mouth_to_ear), _basis(f.mouth_to_ear_by),
              [Line(PLAYED, of(lambda f: f.mouth_to_ear))], top=seconds(0.2)),
-        tile("bitrate", _rate(f.bitrate), f"{f.played} frames played", times,
+        Tile("bitrate", _rate(f.bitrate), f"{f.played} frames played",
              [Line(PLAYED, of(lambda f: f.bitrate))], top=40_000),
     ]  # fmt: skip
     if f.round_trip is not None:  # who only listens over RTP never knows it
         trips = [Line(PLAYED, of(lambda f: f.round_trip))]
-        tiles.append(tile("round trip", _ms(f.round_trip), "", times, trips, top=seconds(0.05)))
-    return f'{STYLE}<div class="labkit-dash">{"".join(tiles)}</div>'
+        tiles.append(Tile("round trip", _ms(f.round_trip), "", trips, top=seconds(0.05)))
+    return View(now, times, tiles)
 
 
 def shares(history: Sequence[Moment], field: str) -> list[float | None]:
@@ -97,7 +101,7 @@ def shares(history: Sequence[Moment], field: str) -> list[float | None]:
     return found
 
 
-def server_page(history: Sequence[tuple[int, ServerFigures]]) -> str:
+def server_view(history: Sequence[tuple[int, ServerFigures]]) -> View:
     """The tiles of a server, and a table of its listeners, the worst off first."""
     now, f = history[-1]
     times = [(t - now) / NS_PER_S for t, _ in history]
@@ -105,15 +109,15 @@ def server_page(history: Sequence[tuple[int, ServerFigures]]) -> str:
     turned_away: list[float | None] = [s.refused_clients for _, s in history]
     refused = ", ".join(f"{escape(why)}: {count}" for why, count in f.refused.items())
     tiles = [
-        tile("listening", f"{f.listening} of {f.max_clients}", "", times,
+        Tile("listening", f"{f.listening} of {f.max_clients}", "",
              [Line(PLAYED, [s.listening for _, s in history])], top=2),
-        tile("bitrate", _rate(f.bitrate), "of one copy", times,
+        Tile("bitrate", _rate(f.bitrate), "of one copy",
              [Line(PLAYED, [s.bitrate for _, s in history])], top=40_000),
-        tile("longest queue", str(deepest[-1]), "packets", times, [Line(LATE, deepest)], top=10),
-        tile("turned away", str(f.refused_clients), refused, times,
+        Tile("longest queue", str(deepest[-1]), "packets", [Line(LATE, deepest)], top=10),
+        Tile("turned away", str(f.refused_clients), refused,
              [Line(LOST, turned_away)], top=5),
     ]  # fmt: skip
-    return f'{STYLE}<div class="labkit-dash">{"".join(tiles)}{table(f.clients)}</div>'
+    return View(now, times, tiles, table(f.clients))
 
 
 def table(clients: Sequence[ClientFigures]) -> str:
@@ -151,13 +155,16 @@ def _row(c: ClientFigures) -> str:
 # Parts --------------------------------------------------------------------------------------------
 
 
-def tile(
-    label: str, value: str, note: str, times: Sequence[float], lines: Sequence[Line], *, top: float
-) -> str:
-    """A name, a number, a graph. `note` is HTML; the graph reaches at least up to `top`."""
+def html(view: View) -> str:
+    """All of it, as one piece of a page."""
+    tiles = "".join(_tile(tile, view.times) for tile in view.tiles)
+    return f'<style>{STYLE}</style><div class="labkit-dash">{tiles}{view.table}</div>'
+
+
+def _tile(tile: Tile, times: Sequence[float]) -> str:
     return (
-        f'<div class="tile">{escape(label)}<b>{escape(value)}</b>'
-        f'{graph(times, lines, top)}<div class="note">{note}</div></div>'
+        f'<div class="tile">{escape(tile.label)}<b>{escape(tile.value)}</b>'
+        f'{graph(times, tile.lines, tile.top)}<div class="note">{tile.note}</div></div>'
     )
 
 

@@ -10,11 +10,16 @@ from labkit.codec import Blank
 from labkit.core.figures import Basis, ClientFigures, ReceiverFigures, ServerFigures
 from labkit.core.source import Clip
 from labkit.lab.call import Call
-from labkit.lab.dashboard import MOST, Dashboard
+from labkit.lab.dashboard import MOST, Dashboard, HtmlView
 from labkit.lab.dashboardview import MOST_CLIENTS, SPAN, shares
 from labkit.lab.sources import speech
 from labkit.words.errors import BadInput, LocalProtocolError
 from labkit.words.units import ms, seconds
+
+
+def in_html(*arguments, **settings):
+    """A dashboard whose page we can read."""
+    return Dashboard(*arguments, view=HtmlView(), **settings)
 
 
 def second(n):
@@ -40,7 +45,7 @@ def nothing(now):
 
 
 def test_a_receiver_in_tiles():
-    dashboard = Dashboard(nothing)
+    dashboard = in_html(nothing)
     for n in range(1, 6):
         dashboard.update(second(n), seconds(n))
     seen = tiles(dashboard)
@@ -63,7 +68,7 @@ def test_a_server_with_a_row_for_each_listener():
         ClientFigures(f"192.0.2.{n}:5000", queued=n, queue_limit=50, lag=ms(n), dropped=n)
         for n in range(50)
     )
-    dashboard = Dashboard(nothing)
+    dashboard = in_html(nothing)
     dashboard.update(ServerFigures(50, 64, 32_000, 3, {"token": 3}, clients), 0)
     assert tiles(dashboard)["listening"] == "50 of 64"
     rows = parsed(dashboard).findall(".//tr")
@@ -76,7 +81,7 @@ def test_a_server_with_a_row_for_each_listener():
 
 def test_names_from_the_network_are_text():
     evil = ServerFigures(1, refused={"<script>": 1}, clients=(ClientFigures("<img onerror=x>"),))
-    dashboard = Dashboard(nothing)
+    dashboard = in_html(nothing)
     dashboard.update(evil, 0)
     assert "<script" not in dashboard.view.value
     assert "<img" not in dashboard.view.value
@@ -85,7 +90,7 @@ def test_names_from_the_network_are_text():
 
 def test_memory_and_message_are_bounded():
     """An hour at ten a second: half a minute of it is kept, in less than 40 kB."""
-    dashboard = Dashboard(nothing)
+    dashboard = in_html(nothing)
     for n in range(36_000):
         dashboard._note(second(n // 10), ms(100) * n)
     dashboard._draw()
@@ -105,7 +110,7 @@ def test_it_starts_and_stops_with_its_block():
     async def use():
         changes = []
         enough = asyncio.Event()
-        dashboard = Dashboard(figures, every=0.002)
+        dashboard = in_html(figures, every=0.002)
 
         def changed(change):
             changes.append(change.new)
@@ -133,7 +138,7 @@ def test_figures_that_fail_are_said_and_end_the_updates():
         raise ZeroDivisionError("<no figures>")
 
     async def use():
-        with Dashboard(broken, every=0.001) as dashboard:
+        with in_html(broken, every=0.001) as dashboard:
             while dashboard.running:
                 await asyncio.sleep(0)
         assert isinstance(dashboard.failure, ZeroDivisionError)
@@ -144,13 +149,13 @@ def test_figures_that_fail_are_said_and_end_the_updates():
 
 def test_without_a_loop_it_says_what_it_needs():
     with pytest.raises(BadInput, match="notebook cell"):
-        Dashboard(nothing).start()
+        in_html(nothing).start()
 
 
 def test_a_call_in_virtual_time_at_a_hundred_times_its_speed():
     """What is shown at last is what the call came to."""
     call = Call(speech(), codec=Blank(), link="voip-10", seed=3)
-    dashboard = Dashboard(call, every=0.02)
+    dashboard = in_html(call, every=0.02)
     result = asyncio.run(dashboard.replay(100))
     plain = call.simulate()
     assert result.received_trace.entries == plain.received_trace.entries  # looking changes nothing
@@ -163,7 +168,7 @@ def test_a_call_in_virtual_time_at_a_hundred_times_its_speed():
 @pytest.mark.live
 def test_a_live_call_is_watched_while_it_runs():
     clip = Clip(speech().samples[: 2 * 48_000])
-    dashboard = Dashboard(Call(clip, codec=Blank(), link="clear"), every=0.05)
+    dashboard = in_html(Call(clip, codec=Blank(), link="clear"), every=0.05)
     result = asyncio.run(dashboard.run())
     assert not dashboard.running
     assert dashboard.updates > 10
@@ -173,6 +178,6 @@ def test_a_live_call_is_watched_while_it_runs():
 
 def test_who_has_no_call_cannot_run_one():
     with pytest.raises(LocalProtocolError, match="no call"):
-        asyncio.run(Dashboard(nothing).run())
+        asyncio.run(in_html(nothing).run())
     with pytest.raises(BadInput, match="speed"):
-        asyncio.run(Dashboard(Call(codec=Blank())).replay(0))
+        asyncio.run(in_html(Call(codec=Blank())).replay(0))

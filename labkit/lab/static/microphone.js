@@ -1,17 +1,17 @@
 // The microphone: audio thread, batch, message to the kernel.
 //
-// The kernel says from time to time up to where it has heard. More than LIMIT frames beyond that
-// are not sent but counted: a kernel that is busy finds two seconds, not a minute, when it is back.
+// The kernel says from time to time how many frames it has heard. While LIMIT others are on their
+// way, new ones are dropped: a kernel that was busy finds two seconds, not a minute.
 
 const LIMIT = 100;
 
 class MicrophoneEngine {
   constructor(model) {
     this.model = model;
-    this.dropped = this.sent = this.heard = 0;
+    this.dropped = this.captured = this.sent = this.heard = 0;
     this.last = { peak: 0, rms: 0 };
     model.on("msg:custom", (message) => {
-      if (message.kind === "heard") this.heard = message.next;
+      if (message.kind === "heard" && message.run === this.run) this.heard = message.frames;
       else if (message.kind === "start") this.start();
       else if (message.kind === "stop") this.stop();
     });
@@ -53,7 +53,7 @@ class MicrophoneEngine {
       channelCountMode: "explicit",
       processorOptions: { channels, batch },
     });
-    this.sent = this.heard = 0;
+    this.captured = this.sent = this.heard = 0;
     this.run = (this.run ?? 0) + 1;
     this.node.port.onmessage = ({ data }) => this.take(data, batch);
     this.source.connect(this.node);
@@ -62,13 +62,14 @@ class MicrophoneEngine {
 
   take({ pcm, first, peak, rms }, batch) {
     this.last = { peak, rms };
-    this.sent = first + batch;
-    if (this.sent - this.heard > LIMIT) {
+    this.captured = first + batch;
+    if (this.sent - this.heard + batch > LIMIT) {
       this.dropped += batch;
       return;
     }
+    this.sent += batch;
     const at = performance.timeOrigin + performance.now();
-    this.model.send({ kind: "sound", run: this.run, first, dropped: this.dropped, at }, undefined, [pcm]);
+    this.model.send({ kind: "sound", run: this.run, first, at }, undefined, [pcm]);
   }
 
   fail(name) {
@@ -100,7 +101,7 @@ class MicrophoneEngine {
 
   figures() {
     const rate = `${(this.context?.sampleRate ?? 0) / 1000} kHz`;
-    const seconds = `${(this.sent / 50).toFixed(0)} s`;
+    const seconds = `${(this.captured / 50).toFixed(0)} s`;
     return `${rate}, ${seconds}` + (this.dropped ? `, ${this.dropped} frames dropped` : "");
   }
 }
