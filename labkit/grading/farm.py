@@ -126,7 +126,10 @@ def grade_job(job: bytes) -> bytes:
     head, _, notebook = job.partition(b"\n")
     said = json.loads(head)
     order = Order(**{**said["order"], "limits": Limits(**said["order"]["limits"])})
-    with tempfile.NamedTemporaryFile(prefix="labkit-", suffix=".ipynb") as file:
+    from distributed import get_worker
+
+    # In the worker's own folder: Dask clears those of workers that were killed.
+    with tempfile.NamedTemporaryFile(dir=get_worker().local_directory) as file:
         file.write(notebook)
         file.flush()
         submission = replace(submission_in(said["submission"]), source=Source(Path(file.name)))
