@@ -348,10 +348,12 @@ def _score(bench: Bench) -> float:
     yours: list[Point] = []
     best: list[float] = []
     for delays in networks:
-        yours.append(_point(delays, _lines(bench, _arrivals(delays, 0))))
+        lines = _lines(bench, _arrivals(delays, 0))
+        yours.append(_point(delays, lines))
         best.append(max(rating(_fixed_point(delays, ms(wait))) for wait in FIXED))
         delay, unheard = yours[-1]
         bench.steps[-1] += f": {delay:.0f} ms, {unheard:.1f} % not heard, R {rating(yours[-1]):.0f}"
+    _nothing_from_the_future(bench, networks[-1], lines)
     frontier = [_mean([_fixed_point(d, ms(wait)) for d in networks]) for wait in FIXED[1::2]]
     bench.drawing = {
         "kind": "frontier",
@@ -364,6 +366,21 @@ def _score(bench: Bench) -> float:
         what = f"the mean R is within {FULL} points of the best fixed delays, known afterwards"
         bench.fail(what, f"R {wanted - FULL:.1f}", f"R {mean:.1f}", "score", share)
     return share
+
+
+def _nothing_from_the_future(bench: Bench, delays: Delays, lines: Sequence[int]) -> None:
+    """The same beginning with another end, and other clocks: until then the lines are the same.
+
+    All questions make one journey, and code that hunts for them finds those that are still to come.
+    """
+    begin = bench.rng.randrange(len(delays) * 2 // 3, len(delays) * 9 // 10)
+    clocks = bench.rng.randrange(-seconds(9000), seconds(9000))
+    slower = [delay and delay + ms(200) for delay in delays[begin:]]
+    again = _lines(bench, _arrivals(delays[:begin] + slower, clocks))
+    known = sum(delay is not None for delay in delays[:begin])
+    off = max(abs(b - a - clocks) for a, b in zip(lines[:known], again[:known], strict=True))
+    what = f"after the first {known} packets nothing has been different yet"
+    bench.holds(off < ms(1), what, "the same line again", f"off by {_in_ms(off)}", "future")
 
 
 def _mean(points: Sequence[Point]) -> Point:
@@ -444,6 +461,7 @@ EXERCISES: Final = (
             "calm": "How high above them must the line be when all packets are alike?",
             "rises": "How soon does your line learn of packets that come above it?",
             "sinks": "For how long do you remember a packet that was slow?",
+            "future": "The line may depend on packets that have come, and on nothing else.",
             "score": "Look at the picture: is it the delay that costs, or are it the gaps?",
         },
         ("labkit.core.delaypolicy", "labkit.core.referencepolicies"),

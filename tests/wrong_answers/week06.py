@@ -1,5 +1,6 @@
 """What people write in week 6."""
 
+import sys
 from collections import deque
 from itertools import pairwise
 
@@ -351,6 +352,23 @@ class LooksAtTheLastTen(Policy):
     WINDOW, MARGIN = 10, ms(2)
 
 
+class SeesTheFuture(Policy):
+    """Out of the questions that the caller still has."""
+
+    def __init__(self):
+        frame = sys._getframe()
+        while "asks" not in frame.f_locals:
+            frame = frame.f_back
+        self.coming = [ask.args[0] for ask in frame.f_locals["asks"] if ask.name == "observe"]
+        self.seen = 0
+
+    def observe(self, transit, now):
+        self.seen += 1
+
+    def target(self):
+        return max(self.coming[max(0, self.seen - 10) : self.seen + 10]) + ms(5)
+
+
 class TheLastOne(Policy):
     WINDOW, MARGIN = 1, 0
 
@@ -406,6 +424,7 @@ WRONG = [
     policy(JitterInMilliseconds, "rises", "rises"),
     policy(Fixed60, "score", "score"),
     policy(LooksAtTheLastTen, "score", "score"),
+    policy(SeesTheFuture, "score", "future"),
     policy(TheLastOne, "rises", "rises"),
     policy(NeverForgets, "sinks", "sinks"),
     policy(ForgetsSlowly, "sinks", "sinks"),
