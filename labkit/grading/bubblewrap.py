@@ -17,6 +17,7 @@ This module starts nothing but a trial (`require`).
 import itertools
 import os
 import shutil
+import stat
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
@@ -214,6 +215,8 @@ def _bwrap() -> str:
 def require() -> None:
     """Try whether there can be a sandbox here. `MissingCapability` says what to do."""
     bwrap = _bwrap()
+    if os.geteuid() == 0:
+        _open_to_others([interpreter(), KIT, *packages()])
     words = ["--ro-bind", "/", "/", "--size", "4096", "--perms", "755", "--tmpfs", "/dev"]
     spaces = ["--unshare-pid", "--unshare-net"] + ["--unshare-user"] * (os.geteuid() != 0)
     true = shutil.which("true") or "true"
@@ -228,6 +231,14 @@ def require() -> None:
         raise MissingCapability("this bubblewrap is too old", f"{remedy}\n  {OUTSIDE}")
     what = f"bubblewrap may make no namespaces here ({said[0]})"
     raise MissingCapability(what, f"{allow_namespaces()}\n  {OUTSIDE}")
+
+
+def _open_to_others(paths: Iterable[Path]) -> None:
+    """Root's worker becomes somebody else, who must be able to read all this."""
+    for path in paths:
+        if not path.stat().st_mode & stat.S_IROTH:
+            what = f"root grades as a user that nobody is, and he may not read {path}"
+            raise MissingCapability(what, f"chmod -R o+rX {path}; or grade as an ordinary user")
 
 
 def environment() -> dict[str, str]:

@@ -257,6 +257,19 @@ class FixedBuffer:
 class MyPolicy:
     def observe(self, transit, now): pass
     def target(self): return EqualNumber(0)""",)),
+    # The four that a policy of two lines has, and none of the four for unseen networks.
+    Hostile("reads the questions still to come", "06.3", 4, ("""
+import sys
+class MyPolicy:
+    def __init__(self):
+        frame = sys._getframe()
+        while "asks" not in frame.f_locals: frame = frame.f_back
+        self.coming = [ask.args[0] for ask in frame.f_locals["asks"] if ask.name == "observe"]
+        self.seen = 0
+    def observe(self, transit, now): self.seen += 1
+    def target(self):
+        return max(self.coming[max(0, self.seen - 10) : self.seen + 10]) + 5_000_000""",),
+            "packets that have come"),
     Hostile("a policy that is no number", "06.3", 0, ("""
 class MyPolicy:
     def observe(self, transit, now): pass
@@ -294,6 +307,13 @@ os.execv(sys.executable, ["python", "-c", "while 1: print(3)"])""", limits=SHORT
         "ptrace(0, 0, 0, 0)", "shmget(0, 1 << 30, 0o1666)", "syscall(319, b'x', 0)",
         "syscall(425, 1, 0)", "syscall(321, 0, 0, 0)", "syscall(0x40000000 + 39)",
     ) if "0x4000" not in call), "refused"),
+    beside("becomes somebody else", """
+import os
+for change in (lambda: os.setuid(0), lambda: os.setgid(0), lambda: os.setgroups([0])):
+    try: change()
+    except OSError as error: print("no:", error)
+    else: print("ALLOWED")
+if 0 in (os.getuid(), os.getgid(), os.geteuid()): print("FOUND root")""", "no:"),
     beside("a great many threads", """
 import threading
 started = []

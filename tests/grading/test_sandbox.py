@@ -301,6 +301,13 @@ def test_a_sandbox_that_does_not_start_is_our_trouble_and_not_the_students(tmp_p
         load(box, "x = 1")
 
 
+def test_what_root_s_worker_may_not_read_is_named(tmp_path):
+    tmp_path.chmod(0o700)
+    with pytest.raises(MissingCapability, match="may not read") as refused:
+        bubblewrap._open_to_others([tmp_path])
+    assert f"chmod -R o+rX {tmp_path}" in refused.value.remedy
+
+
 def test_a_machine_whose_calls_are_unknown_is_refused():
     with pytest.raises(MissingCapability, match="system calls of vax"):
         seccomp.program("vax")
