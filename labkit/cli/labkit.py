@@ -12,6 +12,7 @@ from labkit.cli import (
     completion,
     course,
     grade,
+    gradebook,
     net,
     replay,
     stun,
@@ -61,6 +62,7 @@ def make_parser() -> argparse.ArgumentParser:
     captures.add(commands)
     check.add(commands)
     course.add(commands)
+    gradebook.add(commands)
     grade.add(commands)
     top.add(commands)
     completion.add(commands)

@@ -33,7 +33,7 @@ td .bar{width:10rem;max-width:30vw}
 .sides{display:grid;grid-template-columns:repeat(2,minmax(0,1fr));gap:1rem}
 .side h3{font-size:.95rem;margin:.3rem 0;overflow-wrap:anywhere}
 .cell{color:var(--quiet);font-size:.8rem;margin:.7rem 0 .15rem}
-pre{margin:0;padding:.6rem 0;background:var(--soft);border-radius:8px;overflow:auto;
+pre{margin:0;padding:.6rem 0;background:var(--soft);border-radius:8px;overflow:auto;max-height:none;
 font:.78rem/1.5 var(--mono);color:var(--ink)}
 pre span,pre mark{display:block;padding:0 .8rem;min-height:1.5em;white-space:pre;color:inherit;
 background:none;border-left:4px solid transparent;min-width:max-content}
@@ -54,7 +54,7 @@ class Shown(NamedTuple):
     right: float
 
 
-def page(found: Similarities, works: Sequence[Work], title: str, least: float = 0.25) -> str:
+def page(found: Similarities, works: Sequence[Work], title: str, least: float = 0.2) -> str:
     """The page: pairs with at least that score."""
     sources = {work.name: work.cells for work in works}
     pairs = [pair for pair in found.pairs if pair.score >= least]

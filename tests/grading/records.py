@@ -61,7 +61,7 @@ def leave(folder: Path, *records):
 
 @cache
 def checked():
-    """The solution and every fourth wrong answer of week 6, checked: a small class."""
+    """The solution and every fourth wrong buffer and jitter of week 6, checked: a small class."""
     from wrong_answers import week06
     from wrong_answers.wrong import solution
 
@@ -75,7 +75,7 @@ def checked():
     base |= {"seed": seed_id(2026), "submitted": NOON}
     made = [Result("solved", exercises=tuple(right.values()), **base)]
     for i, wrong in enumerate(week06.WRONG):
-        if i % 4:
+        if i % 4 or wrong.exercise == "06.3":  # which takes long
             continue
         exercise = exercises(6)[wrong.exercise]
         report = exercise.run(InProcess(solved | wrong.names))
