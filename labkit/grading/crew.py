@@ -151,7 +151,8 @@ class GraderProcess:
             env={name: value for name, value in os.environ.items() if name != SECRET},
             start_new_session=True,  # Ctrl-C is for whoever started the crew, and he ends it
         )
-        self._say({**asdict(order), "above": os.getpid()})
+        with contextlib.suppress(GraderGone):  # the first question will find out
+            self._say({**asdict(order), "above": os.getpid()})
 
     @property
     def overdue(self) -> bool:
