@@ -201,11 +201,10 @@ def test_what_cannot_be_names_a_remedy(play, capsys, line, said):
     assert "geheim" not in err
 
 
-@pytest.mark.parametrize(
-    "name",
-    ["import", "show", "set", "extend", "assignment", "students"]
-    + ["policy", "moves", "export", "report", "similar"],
-)
+COMMANDS = "import show set extend assignment students policy moves export report similar"
+
+
+@pytest.mark.parametrize("name", COMMANDS.split())
 def test_every_command_has_help_with_examples(name, capsys):
     with pytest.raises(SystemExit) as caught:
         main(["gradebook", name, "--help"])
