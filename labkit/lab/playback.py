@@ -8,7 +8,7 @@ it in virtual time, for every size at once.
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from random import Random
 
 import numpy as np
@@ -35,6 +35,8 @@ class Played:
     """Silence that was heard in place of sound."""
     delay_ms: float
     """Mean time that a sample waited in the ring."""
+    heard: Clip | None = field(default=None, repr=False, compare=False)
+    """What came out of the loudspeaker, where it was a virtual one."""
 
     def __str__(self) -> str:
         return (
@@ -121,11 +123,12 @@ def simulate(clip: Clip, buffer_ms: float, *, jitter_ms: float = 0, seed: int = 
     world.add(producer)  # type: ignore[arg-type]
     world.add(speaker)
     world.run(stop=lambda: producer.finished and not ring.fill)
-    return _played(clip, buffer_ms, ring, levels)
+    heard = Clip(speaker.heard, clip.sample_rate)
+    return _played(clip, buffer_ms, ring, levels, heard)
 
 
 class _Listening(VirtualSpeaker):
-    """A loudspeaker that notes how full the ring was at each turn, and keeps no sound."""
+    """A loudspeaker that notes how full the ring was at each turn."""
 
     def __init__(
         self, ring: RingBuffer, levels: list[int], *, block: int, sample_rate: int
@@ -136,16 +139,23 @@ class _Listening(VirtualSpeaker):
 
     def _turn(self, now: int) -> None:
         self._levels.append(self._source.fill)
-        self._source.read(self.block)
+        super()._turn(now)
 
 
-def _played(clip: Clip, buffer_ms: float, ring: RingBuffer, levels: Sequence[int]) -> Played:
+def _played(
+    clip: Clip,
+    buffer_ms: float,
+    ring: RingBuffer,
+    levels: Sequence[int],
+    heard: Clip | None = None,
+) -> Played:
     rate = clip.sample_rate / 1000
     return Played(
         buffer_ms,
         ring.underruns,
         ring.underrun_samples / rate,
         float(np.mean(levels)) / rate if levels else 0.0,
+        heard,
     )
 
 

@@ -154,7 +154,11 @@ def _in_words(timeline: Timeline) -> str:
 
 
 def histogram(
-    delays_ms: dict[str, Sequence[float]], label: str = "one-way delay (ms)", bins: int = 60
+    delays_ms: dict[str, Sequence[float]],
+    label: str = "one-way delay (ms)",
+    bins: int = 60,
+    *,
+    ylabel: str = "packets",
 ) -> Picture:
     """Distributions of delay, one for each name, on one axis."""
     colours = (PLAYED, LATE, RECOVERED, LOST)
@@ -165,7 +169,7 @@ def histogram(
         for (name, delays), colour in zip(delays_ms.items(), colours, strict=False):
             axes.hist(np.minimum(delays, top), edges, color=colour, alpha=0.6, label=name)
         axes.set_xlabel(label)
-        axes.set_ylabel("packets")
+        axes.set_ylabel(ylabel)
         axes.legend()
     words = (f"{n}: median {np.median(d):.1f} ms" for n, d in delays_ms.items() if len(d))
     return Picture(figure, f"Histogram of {label}; " + "; ".join(words))
