@@ -174,6 +174,8 @@ def take(options: argparse.Namespace) -> int:
     for move in taken.moves:
         for line in tell(move, names.get(move.student, "")):
             print(f"  {line}")
+    for name, student in taken.known_as:
+        print(f"  {name} is {student} in the class list")
     for student, exercise in taken.by_hand:
         print(f"  {student} {exercise}: moved, and the points by hand stand")
     for student, week in taken.absent:

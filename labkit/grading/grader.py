@@ -93,6 +93,7 @@ class Grader:
             self._seed_id,
             self._checks,
             submission.submitted,
+            canvas=submission.number if submission.layout == "canvas" else "",
         )
 
     def grade(self, submission: Submission) -> Graded:

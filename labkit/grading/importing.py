@@ -6,8 +6,9 @@ failed never takes the place of one that was graded. Points given by hand are in
 an import cannot touch them; where a check moved under them, that is told too.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
@@ -50,6 +51,8 @@ class Taken:
     """(student, assignment) that there was a record of before, and not in this import."""
     by_hand: tuple[tuple[str, str], ...]
     """(student, exercise) that moved where points given by hand stand, and go on standing."""
+    known_as: tuple[tuple[str, str], ...] = ()
+    """(name of the submission, student) where the list of the class says who that is."""
     broken: tuple[Broken, ...] = ()
 
 
@@ -89,6 +92,8 @@ def _read(path: Path) -> Result:
 def take(db: Connection, results: Sequence[Result], source: str, now: datetime) -> Taken:
     """Take in records, within a transaction that writes."""
     results, broken = _fitting(db, results)
+    results, known_as, twice = _named(db, results)
+    broken += twice
     before = current(db)
     _columns(db, results)
     new: list[str] = []
@@ -126,8 +131,44 @@ def take(db: Connection, results: Sequence[Result], source: str, now: datetime) 
         kept=tuple(kept),
         absent=tuple(sorted(key for key in before if key[1] in weeks and key not in came)),
         by_hand=tuple(sorted(changed & hand)),
+        known_as=tuple(known_as),
         broken=tuple(broken),
     )
+
+
+def _named(
+    db: Connection, results: Sequence[Result]
+) -> tuple[list[Result], list[tuple[str, str]], list[Broken]]:
+    """The records under the names of the class list.
+
+    A download of Canvas calls its files by a short name and Canvas's number, one of Moodle by the
+    full name. Who is in the list by that number, or is the only one of that name, is meant.
+    """
+    there = [Student(*row) for row in db.execute(select(t.students))]
+    ids = {each.id for each in there}
+    numbers = {each.canvas: each.id for each in there if each.canvas}
+    names: dict[str, set[str]] = defaultdict(set)
+    for each in there:
+        names[each.name.casefold()].add(each.id)
+    found: dict[tuple[str, str], Result] = {}
+    known_as, twice = [], []
+    for result in results:
+        alike = names.get(result.student.casefold(), set())
+        student = result.student
+        if result.canvas in numbers:
+            student = numbers[result.canvas]
+        elif student not in ids and len(alike) == 1:
+            (student,) = alike
+        key = student, result.assignment
+        if key in found:
+            why = f"{student} has a record as {found[key].student} too"
+            twice.append(Broken(result.student, why))
+            continue
+        if student != result.student:
+            known_as.append((result.student, student))
+        found[key] = result
+    mine = [replace(result, student=key[0]) for key, result in found.items()]
+    return mine, known_as, twice
 
 
 def _fitting(db: Connection, results: Sequence[Result]) -> tuple[list[Result], list[Broken]]:
@@ -177,9 +218,10 @@ def _columns(db: Connection, results: Iterable[Result]) -> None:
     for name in dict.fromkeys(result.assignment for result in results):
         ensure(db, t.assignments, t.assignments.c.name, name)
     there = set(db.execute(select(t.students.c.id)).scalars())
-    ids = dict.fromkeys(result.student for result in results if result.student not in there)
-    if ids:
-        db.execute(insert(t.students), [Student(each)._asdict() for each in ids])
+    new = {each.student: each.canvas for each in results if each.student not in there}
+    if new:
+        rows = [Student(student, canvas=number)._asdict() for student, number in new.items()]
+        db.execute(insert(t.students), rows)
     known = {row.name: row for row in db.execute(select(t.exercises))}
     for name, row in seen.items():
         was = known.get(name)

@@ -128,6 +128,8 @@ class Result:
     """Why it is unreadable, or the grader failed."""
     cpu_ms: int = 0
     """CPU time of the whole submission."""
+    canvas: str = ""
+    """The student's number in Canvas, where the file came from there."""
 
     @property
     def points(self) -> float:
@@ -269,6 +271,7 @@ class _Reader:
             exercises=tuple(exercises),
             problem=self.text("problem"),
             cpu_ms=self.count("cpu_ms"),
+            canvas=self.text("canvas") if "canvas" in self.said else "",
         )
 
     def exercise(self) -> ExerciseResult:

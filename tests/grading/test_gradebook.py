@@ -38,7 +38,8 @@ def grades(book):
 
 
 def test_a_record_comes_back_from_json():
-    for each in (record("zoë", 4, 2.5), unreadable("bo"), record("cy", 1, submitted=None)):
+    canvas = record("di", 1, canvas="7")
+    for each in (record("zoë", 4, 2.5), unreadable("bo"), record("cy", 1, submitted=None), canvas):
         assert Result.from_json(each.to_json()) == each
 
 
@@ -117,6 +118,31 @@ def test_an_exercise_of_another_assignment_is_named(book):
     taken = book.take([record("ann", 4), odd, record("cy", 2, assignment="week07")], "", NOON)
     assert [each.name for each in taken.broken] == ["bo"]
     assert taken.new == ("ann", "cy")
+
+
+def test_the_class_list_says_who_a_submission_is_of(book):
+    """Canvas names files by a number, Moodle by the whole name."""
+    book.add_students(
+        [
+            Student("s1", "Doe, Jane", canvas="101"),
+            Student("s2", "Zoë Müller"),
+            Student("s3", "Al Twin"),
+            Student("s4", "Al Twin"),
+        ]
+    )
+    those = [
+        record("doejane", 4, canvas="101"),
+        record("zoë müller", 3),
+        record("Al Twin", 2),
+        record("new", 1, canvas="104"),
+    ]
+    taken = book.take(those, "", NOON)
+    assert taken.known_as == (("doejane", "s1"), ("zoë müller", "s2"))
+    assert taken.new == ("s1", "s2", "Al Twin", "new")
+    assert book.facts().students["new"].canvas == "104"
+    assert book.take(those, "", NOON).same == 4
+    both = book.take([record("s1", 1), record("doejane", 4, canvas="101")], "", NOON)
+    assert [each.name for each in both.broken] == ["doejane"]
 
 
 def test_a_folder_without_results_says_what_makes_them(tmp_path):
