@@ -57,6 +57,10 @@ from labkit.words.errors import WireError
 
 LINKTYPE_IP: Final = 101
 PROTOCOL_IGMP: Final = 2
+RTCP_RANGE: Final = range(192, 224)
+"""What RTCP has as its second byte: RFC 5761 section 4."""
+SRTCP_LEAST: Final = 8 + 4 + 4
+"""A header with its SSRC, an index, and the shortest tag."""
 
 
 class Part(NamedTuple):
@@ -333,6 +337,9 @@ class Reader:
 
     def rtcp(self) -> None:
         """RTCP: one packet after the other."""
+        if _looks_closed(self.left):
+            self.srtcp()
+            return
         self.judged(rtcp.unpack)
         whole = self.end
         while self.at < whole:
@@ -340,11 +347,18 @@ class Reader:
             layer = self.header(RTCP)
             if not layer:
                 return
-            layer.name = f"RTCP {RTCP_TYPES.get(layer['packet type'], '')}".strip()
+            layer.name = _rtcp_name(layer)
             self.end = min(whole, begin + 4 * layer["length"] + 4)
             self.report(layer)
             self.rest(layer, "bytes")
             self.end = whole
+
+    def srtcp(self) -> None:
+        """The eight bytes that stay in the clear: RFC 3711 section 3.4."""
+        if layer := self.header(RTCP):
+            layer.name, layer.spec = f"S{_rtcp_name(layer)}", "RFC 3711 section 3.4"
+            self.fields(layer, SSRC)
+            self.rest(layer, "encrypted, then index and tag")
 
     def report(self, layer: Layer) -> None:
         """What one packet of RTCP says."""
@@ -379,6 +393,21 @@ class Reader:
             self.take(layer, f"{name} text", size, text.decode(errors="replace"))
         beyond_a_word = (self.at - layer.parts[0].start // 8) % 4
         self.take(layer, "end of chunk", 4 - beyond_a_word if self.at < self.end else 0)
+
+
+def _rtcp_name(layer: Layer) -> str:
+    return f"RTCP {RTCP_TYPES.get(layer['packet type'], '')}".strip()
+
+
+def _looks_closed(data: bytes) -> bool:
+    """Whether RTCP ends behind its first packet, and something else follows: SRTCP."""
+    end = 4 * int.from_bytes(data[2:4]) + 4
+    rest = data[end : end + 2]
+    return (
+        len(rest) == 2
+        and len(data) >= SRTCP_LEAST
+        and not (rest[0] >> 6 == 2 and rest[1] in RTCP_RANGE)
+    )
 
 
 def _looks_ours(data: bytes, size: int) -> bool:

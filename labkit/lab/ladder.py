@@ -114,6 +114,8 @@ def _label(packet: Seen, segment: Segment | None) -> str:
         return f"{kind} {own['seq']}, {own.get('payload') or 0} bytes"
     if names[-1] == "IP":
         return f"fragment from byte {8 * (packet.found['IP'].get('fragment offset') or 0)} on"
+    if names[-1].startswith("SRTCP"):
+        return names[-1]
     if any(name.startswith("RTCP") for name in names):
         return "RTCP " + " ".join(
             TEXTS.get(name, name) for name in names if name.startswith("RTCP")

@@ -152,17 +152,20 @@ def _through_nats(entry: Entry, profile: Profile, path: Path, mapping: Dependenc
 def multicast(stage: Stage) -> None:
     """Three listeners at one host: first each gets packets of his own, then one group gets them."""
     server = stage.serve("--proto rtp")
-    stage.hear_out(*(stage.listen("rtp", "--seconds 2") for _ in range(FEW)))
+    listeners = [stage.listen("rtp") for _ in range(FEW)]
+    stage.wait(1)
+    stage.end_together(*listeners)
     stage.end(server)
     group, port = GROUP
     where = f"--proto rtp --addr {group}:{port} --interface {stage.net.bob.address} --no-sound"
     members = [
-        stage.start("bob", f"receiver connect {where} --out member{number}.wav --seconds 3")
+        stage.start("bob", f"receiver connect {where} --out member{number}.wav")
         for number in range(FEW)
     ]
     stage.until(lambda: _members(stage) == FEW)
     server = stage.serve(f"--proto rtp --to {group}:{port}", 5002)
-    stage.hear_out(*members)
+    stage.wait(2)
+    stage.end_together(*members)
     stage.end(server)
 
 

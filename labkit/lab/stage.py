@@ -87,8 +87,14 @@ class Stage:
         for receiver in receivers:
             receiver.wait(PATIENCE)
 
+    def end_together(self, *programs: Any) -> None:
+        """Ctrl-C for all of them at once."""
+        for program in programs:
+            program.send_signal(signal.SIGINT)
+        self.hear_out(*programs)
+
     def end(self, *programs: Any) -> None:
-        """Ctrl-C: each says goodbye and ends."""
+        """Ctrl-C: each says goodbye and ends, one after the other."""
         for program in programs:
             program.send_signal(signal.SIGINT)
             program.wait(PATIENCE)

@@ -1,5 +1,6 @@
 """Ladders and plots of captures: what is in them, since nobody looks at each one."""
 
+import re
 from random import Random
 
 import pytest
@@ -52,6 +53,46 @@ def test_what_is_sent_again_says_so():
     assert any(
         t.startswith("sent again") for t in texts(ladder(capture("04_head_of_line"), 1, 300))
     )
+
+
+def arrows(name, first, count):
+    """What is written on arrows; the lengths are left out."""
+    said = texts(ladder(capture(name), first, count))
+    return [re.sub(r", \d+ bytes$", "", text) for text in said if ", " in text]
+
+
+def test_what_is_encrypted_still_says_what_it_is():
+    """QUIC's packets by their types, which share datagrams; DTLS and SRTCP by name."""
+    assert arrows("09_quic", 1, 4) == [
+        "QUIC Initial", "QUIC Initial, QUIC Handshake",
+        "QUIC Initial, QUIC Handshake, QUIC 1-RTT", "QUIC 1-RTT",
+    ]  # fmt: skip
+    assert arrows("12_dtls_srtp", 1, 4) == [
+        "DTLS ClientHello", "DTLS HelloVerifyRequest", "DTLS ClientHello",
+        "DTLS ServerHello, DTLS Certificate, DTLS ServerKeyExchange, DTLS ServerHelloDone",
+    ]  # fmt: skip
+    assert "SRTCP RR" in texts(ladder(capture("12_dtls_srtp"), 7, 1))
+
+
+def test_tls_and_websocket_are_written_behind_their_segments():
+    said = [text.partition("bytes: ")[2] for text in texts(ladder(capture("09_tls"), 1, 12))]
+    assert [text for text in said if text][:3] == [
+        "TLS ClientHello", "TLS ServerHello, TLS ChangeCipherSpec, TLS ApplicationData",
+        "TLS ChangeCipherSpec, TLS ApplicationData",
+    ]  # fmt: skip
+    said = [text.partition("bytes: ")[2] for text in texts(ladder(capture("09_websocket"), 1, 30))]
+    assert [text for text in said if text][:6] == [
+        "GET / HTTP/1.1", "HTTP/1.1 401 Unauthorized",
+        "GET / HTTP/1.1", "HTTP/1.1 101 Switching Protocols",
+        "WebSocket binary, masked", "WebSocket binary, DESCRIPTION",
+    ]  # fmt: skip
+
+
+def test_stun_and_igmp_have_their_words():
+    assert arrows("09_hole_punched", 3, 2) == ["STUN request", "STUN answer"]
+    traffic = capture("10_multicast")
+    first = next(packet.number for packet in traffic if packet.found.get("IGMP"))
+    assert arrows("10_multicast", first, 1) == ["IGMP v3 report"]
 
 
 def test_a_long_silence_has_a_word():

@@ -32,7 +32,7 @@ def _grown(traffic: Traffic, kind: str) -> list[int]:
 
 
 def _is_report(packet: Seen) -> bool:
-    return any(layer.name.startswith("RTCP") for layer in packet.found.layers)
+    return any(layer.name.startswith(("RTCP", "SRTCP")) for layer in packet.found.layers)
 
 
 @answers
