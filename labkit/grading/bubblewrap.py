@@ -46,8 +46,8 @@ FILES: Final = ("/etc/ld.so.cache", "/etc/localtime", "/usr/share/zoneinfo")
 DEVICES: Final = ("/dev/null", "/dev/zero", "/dev/urandom", "/dev/random")
 SCRATCH: Final = "/tmp"  # noqa: S108  (inside it is nobody else's)
 NOBODY: Final = 65_534
-STRANGERS: Final = 1_000_000_000
-"""The first of the users that nobody is, when root grades."""
+STRANGERS: Final = range(1_000_000_000, 2_000_000_000)
+"""Users that nobody is, when root grades."""
 OUTSIDE: Final = "or, for your own notebook, without a sandbox: --trust"
 _numbers: Final = itertools.count()
 
@@ -166,11 +166,33 @@ def _withheld(modules: Iterable[str]) -> list[str]:
     return words
 
 
+@cache
+def _strangers() -> range:
+    """The users that nobody is and that root can become: none for others than root.
+
+    Where he is root in a namespace only, he can become those that it maps (user_namespaces(7)).
+    """
+    if os.geteuid() != 0:
+        return range(0)
+    ends = []
+    for kind in ("uid", "gid"):
+        rows = Path(f"/proc/self/{kind}_map").read_text(encoding="ascii").splitlines()
+        ends.append(max(int(first) + int(count) for first, _, count in map(str.split, rows)))
+    end = min(*ends, STRANGERS.stop)
+    return range(STRANGERS.start, end) if end > STRANGERS.start else range(end // 2, end)
+
+
 def stranger() -> int | None:
     """The user that the worker becomes: None when bubblewrap sees to it."""
-    if os.geteuid() != 0:
+    if not _alone():
         return None
-    return STRANGERS + (os.getpid() % 1_000_000) * 1000 + next(_numbers) % 1000
+    users = _strangers()
+    return users[(os.getpid() * 1000 + next(_numbers) % 1000) % len(users)]
+
+
+def _alone() -> bool:
+    """Whether the rights for mounting are here, and no user namespace is needed to have them."""
+    return len(_strangers()) > 1
 
 
 def command(limits: Limits, withheld: Iterable[str], filter_end: int, info_end: int) -> list[str]:
@@ -191,7 +213,7 @@ def namespaces() -> list[str]:
     words = [_bwrap(), "--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts"]
     words += ["--unshare-cgroup-try", "--die-with-parent", "--new-session"]
     words += ["--hostname", "sandbox"]
-    if os.geteuid() == 0:
+    if _alone():
         words += ["--cap-drop", "ALL", "--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"]
     else:
         words += ["--unshare-user", "--uid", str(NOBODY), "--gid", str(NOBODY)]
@@ -215,10 +237,10 @@ def _bwrap() -> str:
 def require() -> None:
     """Try whether there can be a sandbox here. `MissingCapability` says what to do."""
     bwrap = _bwrap()
-    if os.geteuid() == 0:
+    if _alone():
         _open_to_others([interpreter(), KIT, *packages()])
     words = ["--ro-bind", "/", "/", "--size", "4096", "--perms", "755", "--tmpfs", "/dev"]
-    spaces = ["--unshare-pid", "--unshare-net"] + ["--unshare-user"] * (os.geteuid() != 0)
+    spaces = ["--unshare-pid", "--unshare-net"] + ["--unshare-user"] * (not _alone())
     true = shutil.which("true") or "true"
     tried = subprocess.run(  # noqa: S603
         [bwrap, *spaces, *words, "--", true], capture_output=True, text=True, check=False

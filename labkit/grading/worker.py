@@ -20,6 +20,7 @@ import io
 import json
 import os
 import sys
+from _sitebuiltins import _Helper
 from importlib.machinery import ModuleSpec
 from typing import Any, Final
 
@@ -172,7 +173,7 @@ def main() -> None:
         finder: Any = _Withheld(frozenset(setting["withheld"]), setting["stand_in"])
         sys.meta_path.insert(0, finder)
     # What the interpreter adds at a prompt, and some write in a notebook.
-    vars(builtins).update(exit=sys.exit, quit=sys.exit)
+    vars(builtins).update(exit=sys.exit, quit=sys.exit, help=_Helper())
     worker = Worker(setting)
     for end in (0, 1, 2):
         os.dup2(nothing, end)
