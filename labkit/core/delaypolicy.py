@@ -157,11 +157,13 @@ class Adaptive:
         else:
             self._highest = self._lowest = self._last
             self._learn()
-        self._highs.append(self._highest)
-        self._recent = max(self._highs)
+        highest = self._highest
+        self._highs.append(highest)
+        self._recent = highest if highest >= self._recent else max(self._highs)
         self._base.add(self._lowest, now)
-        self._limit = self._base.value + self.most
-        self._line = min(self._recent + self.margin, self._limit)
+        self._limit = limit = self._base.value + self.most
+        line = self._recent + self.margin
+        self._line = line if line < limit else limit
         self._highest = self._lowest = self._last
         self._until = now + self.PIECE
 

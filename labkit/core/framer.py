@@ -54,6 +54,9 @@ class Framer:
             raise LocalProtocolError(
                 f"sound of shape {samples.shape}; this framer takes (samples, {self.channels})"
             )
+        if self._filled == 0 and len(samples) == self.frame_samples:  # as a file is read
+            self._partial[:] = samples
+            return [self._complete()]
         frames: list[Frame] = []
         start = 0
         while start < len(samples):
