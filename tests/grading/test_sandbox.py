@@ -301,6 +301,21 @@ def test_a_sandbox_that_does_not_start_is_our_trouble_and_not_the_students(tmp_p
         load(box, "x = 1")
 
 
+ROOT_IN_NAME = """
+from labkit.grading.sandbox import Sandbox
+with Sandbox() as box:
+    print(box.load([("cell 1", "import os; print(os.getuid() != 0)")]).cells[0].printed)
+"""
+
+
+def test_root_in_name_only_has_a_sandbox_too(need):
+    """In a user namespace that maps nobody else, as in some containers."""
+    need("unshare")
+    words = ["unshare", "-Ur", sys.executable, "-c", ROOT_IN_NAME]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.stdout.strip() == "True", done.stderr
+
+
 def test_what_root_s_worker_may_not_read_is_named(tmp_path):
     tmp_path.chmod(0o700)
     with pytest.raises(MissingCapability, match="may not read") as refused:
