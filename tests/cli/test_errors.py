@@ -246,6 +246,10 @@ def test_a_host_that_cannot_be_reached(need, quiet):
         ("streamer serve --proto udp --source tone --codec pcm --frame-ms 0", "0"),
         ("streamer serve --proto udp --source tone --codec pcm --fec", "belong to Opus"),
         ("streamer serve --proto udp --source tone --nodelay", "--nodelay means nothing to udp"),
+        (
+            "receiver connect --proto rtp --addr 127.0.0.1:9 --no-sound --out x.wav --keys keys",
+            "--keys means nothing to rtp",
+        ),
         ("streamer serve --proto udp --source tone --to 127.0.0.1:9", "--to is for RTP"),
         ("streamer record", "required: --out"),
         ("labkit demo --link wifi-bussy", "no network profile called 'wifi-bussy'"),

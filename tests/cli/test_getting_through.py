@@ -1,8 +1,10 @@
 """WebSocket, TLS, QUIC, SRTP and groups on the command line: who may listen, who may not."""
 
 import json
+import os
 import re
 import socket
+import stat
 import urllib.request
 from contextlib import ExitStack
 
@@ -52,15 +54,21 @@ def receiver(proto, address, *more):
 @pytest.mark.parametrize("proto", ["ws", "wss", "quic"])
 def test_who_has_a_token_hears(proto, folder, tmp_path):
     secure = ["--certs", folder / "certs"] if proto != "ws" else []
-    heard = tmp_path / "heard.wav"
+    heard, keys = tmp_path / "heard.wav", tmp_path / "keys"
     with streamer(proto, folder, *secure) as server:
         server.wait_for("listen with")
         address = address_of(server).replace("127.0.0.1", "localhost")
         listening = [*secure, "--token", folder / "good", "--out", heard]
+        listening += ["--keys", keys] if secure else []
         with receiver(proto, address, *listening) as client:
             assert client.finish() == 0, client.output
     samples, _ = read_wav(heard)
     assert abs(samples).max() > 1000
+    if secure:  # a key log in the format of NSS, for its owner alone
+        assert {"CLIENT_TRAFFIC_SECRET_0", "SERVER_TRAFFIC_SECRET_0"} <= set(
+            keys.read_text().split()
+        )
+        assert os.name != "posix" or stat.S_IMODE(keys.stat().st_mode) == 0o600
 
 
 CERTIFICATE = "try: --certs with its authority, --server-name as it is called, --client NAME"
