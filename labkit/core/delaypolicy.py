@@ -162,8 +162,7 @@ class Adaptive:
         self._recent = highest if highest >= self._recent else max(self._highs)
         self._base.add(self._lowest, now)
         self._limit = limit = self._base.value + self.most
-        line = self._recent + self.margin
-        self._line = line if line < limit else limit
+        self._line = min(self._recent + self.margin, limit)
         self._highest = self._lowest = self._last
         self._until = now + self.PIECE
 
