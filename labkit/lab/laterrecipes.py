@@ -37,7 +37,7 @@ from labkit.live.certs import Algorithm, Authority
 from labkit.sim.tap import Tap
 from labkit.sim.world import World
 from labkit.wire import sdp
-from labkit.wire.sdpdtls import Setup
+from labkit.wire.sdpdtls import Fingerprint, Setup
 from labkit.words.linkspec import LinkSpec
 from labkit.words.profile import Profile
 from labkit.words.units import ms, seconds
@@ -229,7 +229,8 @@ def dtls_srtp(entry: Entry, profile: Profile, path: Path) -> None:
     door.open_to(Server(voice, session))
     rng = Random(f"{entry.seed} listener")
     plain = RtpSession(Role.RECEIVER, text, peer=server_address, rng=rng)
-    listener = Receiver(DtlsSrtp(plain, Handshake(theirs, Setup.ACTIVE, None)), voice.codec)
+    pin = Fingerprint("sha-256", bytes.fromhex(ours.fingerprint))  # from the SDP, in a real call
+    listener = Receiver(DtlsSrtp(plain, Handshake(theirs, Setup.ACTIVE, [pin])), voice.codec)
     tap = Tap()
     world = World(entry.seed, tap=tap)
     world.add(door, server_address)
