@@ -92,6 +92,7 @@ class Exporter:
     # One connection ---------------------------------------------------------------------------
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        closed = False
         self._open[writer] = None
         if len(self._open) > MAX_CONNECTIONS:
             oldest = next(iter(self._open))
@@ -103,11 +104,13 @@ class Exporter:
                 await self._answer(head.decode("latin-1"), writer)
                 writer.close()
                 await writer.wait_closed()
+                closed = True  # what has closed and is aborted, asyncio would end twice
         except (TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, OSError):
             self.dropped += 1
         finally:
             self._open.pop(writer, None)
-            writer.transport.abort()
+            if not closed:
+                writer.transport.abort()
 
     async def _answer(self, head: str, writer: asyncio.StreamWriter) -> None:
         request, *fields = head.splitlines()

@@ -57,13 +57,20 @@ class TcpConnection(Driver, asyncio.Protocol):
     def abort(self) -> None:
         """Drive no more, and drop what is buffered."""
         self.close()
-        if self._transport is not None:
-            self._transport.abort()
+        self._cut_off()
 
     def _end(self) -> None:
         if self._transport is not None and not self._transport.is_closing():
             self._transport.close()
-            asyncio.get_running_loop().call_later(LINGER_S, self._transport.abort)
+            asyncio.get_running_loop().call_later(LINGER_S, self._cut_off)
+
+    def _cut_off(self) -> None:
+        """Drop what is buffered, if the transport has not closed yet.
+
+        One that has must not be aborted: asyncio would end it twice, and print a traceback.
+        """
+        if self._transport is not None:
+            self._transport.abort()
 
     def turn(self) -> None:
         """After every call that changes the machine: steps 2 to 5.
@@ -118,6 +125,7 @@ class TcpConnection(Driver, asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """The end, also when it came as a reset."""
         self._drive(self.machine.receive_eof, now())
+        self._transport = None
         if not self.done.done():
             self.done.set_result(None)
 

@@ -22,7 +22,7 @@ from labkit.endpoints.server import Server
 from labkit.endpoints.voice import Voice
 from labkit.live.broadcast import TcpBroadcast, broadcast_tcp
 from labkit.live.clock import now
-from labkit.live.tcp import WRITE_BUFFER, connect_again, connect_tcp
+from labkit.live.tcp import WRITE_BUFFER, TcpConnection, connect_again, connect_tcp, serve_tcp
 from labkit.live.wav import read_wav
 from labkit.wire import sdp
 from labkit.wire.framing import Kind, pack
@@ -328,5 +328,43 @@ def test_what_a_machine_raises_is_raised_where_somebody_waits():
         with pytest.raises(BadInput, match="not this: Joined"):
             await connection.done
         await broadcast.close()
+
+    asyncio.run(main())
+
+
+def test_what_drains_after_the_end_is_closed_once():
+    """A slow reader takes the last megabytes within the time it has; then nothing must be cut off.
+    Asyncio would end the connection twice, and print what goes wrong with that."""
+
+    class Talker(StreamSession):
+        wants_close = False
+
+        def transmits(self):
+            said, self.said = self.said, ()
+            self.wants_close = True
+            return said
+
+        said = (bytes(8 << 20),)
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        wrong: list[dict[str, object]] = []
+        loop.set_exception_handler(lambda _, context: wrong.append(context))
+        connections: list[TcpConnection] = []
+
+        def accept() -> TcpConnection:
+            connections.append(TcpConnection(Talker(Role.SENDER, "v=0")))
+            return connections[-1]
+
+        server = await serve_tcp(accept)
+        with socket.create_connection(server.sockets[0].getsockname()) as peer:
+            peer.setblocking(False)
+            while await loop.sock_recv(peer, 1 << 20):
+                pass
+        await connections[0].done
+        connections[0].abort()  # as the timer does
+        await asyncio.sleep(0)
+        server.close()
+        assert wrong == []
 
     asyncio.run(main())
