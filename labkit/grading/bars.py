@@ -48,6 +48,7 @@ def bars(
             parts.append(f'<text text-anchor="middle" {spot}>{escape(labels[i])}</text>')
     parts.append(f'<text text-anchor="middle" x="{width / 2}" y="{height - 6}">{below}</text>')
     return (
-        f'<svg class="plot" viewBox="0 0 {width} {height}" role="img" aria-label="{escape(alt)}">'
-        f"{''.join(parts)}</svg>"
+        f'<div class="scroll"><svg class="plot" viewBox="0 0 {width} {height}" role="img" '
+        f'aria-label="{escape(alt)}">'
+        f"{''.join(parts)}</svg></div>"
     )

@@ -127,12 +127,18 @@ def _worst(figures: ClassFigures, names: Mapping[str, str] | None) -> str:
     items = "".join(
         f'<li><b class="big">{each.many}<small>of {figures.graded}</small></b><div>'
         f"<p>{_prose(each.said) or escape(each.hint)}</p>"
-        f'<p class="what">{escape(each.exercise)} {escape(" · ".join(each.titles))}</p>'
+        f'<p class="what">{escape(each.exercise)} {escape(_titles(each.titles))}</p>'
         f"{_who(each.students, names)}</div></li>"
         for each in worst
     )
     note = "by the hint that they got"
     return _card("What most get wrong", f'<ul class="worst">{items}</ul>', note)
+
+
+def _titles(titles: Sequence[str]) -> str:
+    """Of the parts that failed: two, and how many more."""
+    more = f" · and {len(titles) - 2} more" if len(titles) > 2 else ""
+    return " · ".join(titles[:2]) + more
 
 
 def _who(students: Sequence[str], names: Mapping[str, str] | None) -> str:

@@ -56,8 +56,10 @@ flex-wrap:wrap}
 .names{margin:.2rem 0;overflow-wrap:anywhere}
 .quiet{color:var(--quiet);font-size:.9rem}
 p code,li code{font:.86em var(--mono)}
-@media (max-width:40rem){.row{grid-template-columns:minmax(0,1fr) 4.6rem}.row .split{grid-row:2;
-grid-column:1/3}}
+.scroll{overflow-x:auto}
+@media (max-width:40rem){svg.plot{min-width:34rem}
+.row{grid-template-columns:minmax(0,1fr) 4.6rem}
+.row .split{grid-row:2;grid-column:1/3}}
 .worst .what b{font-weight:400;white-space:normal}
 @media print{details.hints>*{display:block}}
 """
