@@ -34,7 +34,7 @@ LIVES: Final = 4
 AHEAD: Final = 2
 """Jobs at the scheduler for each place: none waits for us, and no more than that are there."""
 PATIENCE: Final = 30
-"""Seconds until there must be a worker."""
+"""Seconds until the scheduler must answer, and then until there must be a worker."""
 EXTRA: Final = "pip install 'labkit[grade]'"
 
 
@@ -79,7 +79,12 @@ class Cluster:
     """
 
     def __init__(
-        self, url: str, certificates: Path | None = None, *, patience: float = PATIENCE
+        self,
+        url: str,
+        certificates: Path | None = None,
+        *,
+        patience: float = PATIENCE,
+        for_workers: float = PATIENCE,
     ) -> None:
         distributed = _distributed()
         options: dict[str, Any] = {"security": security(certificates)} if certificates else {}
@@ -93,7 +98,7 @@ class Cluster:
             what = f"no scheduler answers at {url} ({said})"
             raise BadInput(what, "dask scheduler, and the address that it prints") from None
         try:
-            self._client.wait_for_workers(1, timeout=patience)
+            self._client.wait_for_workers(1, timeout=for_workers)
         except (TimeoutError, self._distributed.TimeoutError):
             self.close()
             raise BadInput(f"no worker came to {url}", f"dask worker {url}") from None

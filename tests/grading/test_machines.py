@@ -25,7 +25,7 @@ from labkit.grading.runner import Batch, run
 from labkit.lab import cluster
 from labkit.words.errors import BadInput, MissingCapability
 
-pytestmark = pytest.mark.live
+pytestmark = [pytest.mark.live, pytest.mark.timeout(180)]
 SEED = 4711
 
 
@@ -140,7 +140,7 @@ def test_without_dask_the_remedy_is_named(monkeypatch):
 
 def test_a_scheduler_without_workers_and_one_that_is_not_there(scheduler, certificates):
     with pytest.raises(BadInput, match="no worker came") as caught:
-        cluster.Cluster(scheduler, certificates, patience=0.3)
+        cluster.Cluster(scheduler, certificates, for_workers=0.1)
     assert f"dask worker {scheduler}" in str(caught.value)
     with pytest.raises(BadInput, match="no scheduler answers"):
         cluster.Cluster("tls://127.0.0.1:1", certificates, patience=0.3)
