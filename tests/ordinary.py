@@ -16,7 +16,7 @@ def opened_to_all(paths, folder):
     hidden = [path for path in paths if closed & set(path.parents)]
     aside = [(path, folder / f"aside{number}") for number, path in enumerate(hidden)]
     return [
-        *(f"mkdir {there} && mount --bind {path} {there}" for path, there in aside),
+        *(f"mkdir -p {there} && mount --bind {path} {there}" for path, there in aside),
         *(f"mount -t tmpfs -o mode=755 none {home}" for home in sorted(closed)[:1]),
         *(f"mkdir -p {path} && mount --bind {there} {path}" for path, there in aside),
     ]
