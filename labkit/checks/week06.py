@@ -10,6 +10,7 @@ A policy does not change when packets come, so all its questions make one journe
 buffer then asks at each turn is what the policy said after the last packet.
 """
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from functools import lru_cache
 from itertools import pairwise
@@ -330,11 +331,15 @@ def _base(delays: Delays) -> int:
     return min(delay for delay in delays if delay is not None)
 
 
-def _fixed_point(delays: Delays, wait: int) -> Point:
-    """The same for a fixed delay above the quickest packet: by counting."""
-    line = _base(delays) + wait
-    gone = sum(delay is None or delay > line for delay in delays)
-    return to_ms(line + DEVICES), 100 * gone / len(delays)
+def _fixed_points(delays: Delays) -> dict[int, Point]:
+    """The same for each fixed delay above the quickest packet: by counting."""
+    arrived = sorted(delay for delay in delays if delay is not None)
+    points = {}
+    for wait in FIXED:
+        line = arrived[0] + ms(wait)
+        gone = len(delays) - bisect_right(arrived, line)
+        points[wait] = to_ms(line + DEVICES), 100 * gone / len(delays)
+    return points
 
 
 def rating(point: Point) -> float:
@@ -346,15 +351,15 @@ def rating(point: Point) -> float:
 def _score(bench: Bench) -> float:
     networks = [network(bench.rng) for network in NETWORKS]
     yours: list[Point] = []
-    best: list[float] = []
+    fixed = [_fixed_points(delays) for delays in networks]
+    best = [max(map(rating, points.values())) for points in fixed]
     for delays in networks:
         lines = _lines(bench, _arrivals(delays, 0))
         yours.append(_point(delays, lines))
-        best.append(max(rating(_fixed_point(delays, ms(wait))) for wait in FIXED))
         delay, unheard = yours[-1]
         bench.steps[-1] += f": {delay:.0f} ms, {unheard:.1f} % not heard, R {rating(yours[-1]):.0f}"
     _nothing_from_the_future(bench, networks[-1], lines)
-    frontier = [_mean([_fixed_point(d, ms(wait)) for d in networks]) for wait in FIXED[1::2]]
+    frontier = [_mean([points[wait] for points in fixed]) for wait in FIXED[1::2]]
     bench.drawing = {
         "kind": "frontier",
         "points": {"fixed delays": frontier, "yours": [_mean(yours)]},
