@@ -9,6 +9,9 @@ All protect the same packets, 160 bytes of payload each, the size of 20 ms of Op
   goal is 85 % of bare pylibsrtp in bursts; one by one, the calls of a machine cost extra.
 - *send path*: `RtpSession.send` counts and packs, `Srtp` protects, a packet at a time; beside it
   the same session without `Srtp`, and that plus bare pylibsrtp: what it could be at best.
+- *server*: a `Server` says one voice to 200 listeners, each with a key of its own: the voice's
+  clock, framing, packing, counters, sealing for each, and RTCP and its protection as they come due.
+  Beside it pylibsrtp protects one packet by 200 contexts. The goal is the same 85 %.
 
 and inwards: *layer* unprotects and hands on, a packet at a time, as packets come.
 """
@@ -20,20 +23,30 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 from itertools import count
+from random import Random
+from typing import Any
 
+import numpy as np
 import pylibsrtp
 
+from labkit.codec.blank import Blank
 from labkit.core.rtpsession import RtpSession
 from labkit.core.session import Role
+from labkit.endpoints.server import Server
 from labkit.endpoints.srtp import Srtp, context, new_key
+from labkit.endpoints.voice import Voice
 from labkit.wire import rtp
 from labkit.wire.sdes import Suite
 from labkit.words.machine import Datagram
 from labkit.words.packet import Packet
+from labkit.words.units import ms
 
 ROUNDS = 15
 PACKETS = 4_096
 BURST = 64
+LISTENERS = 200
+FRAMES = 20
+SIZE = 160
 PEER = ("127.0.0.1", 5004)
 OUT, IN = pylibsrtp.Policy.SSRC_ANY_OUTBOUND, pylibsrtp.Policy.SSRC_ANY_INBOUND
 
@@ -64,6 +77,58 @@ def sender() -> RtpSession:
     return session
 
 
+class Silence:
+    """Sound that costs nothing to read."""
+
+    sample_rate, channels = 48_000, 1
+
+    def __init__(self) -> None:
+        self._frame = np.zeros((960, 1), np.int16)
+
+    def read(self, samples: int) -> Any:
+        """A frame, always the same."""
+        return self._frame
+
+
+class Crowd:
+    """A server with its listeners, and as many bare contexts; both take a frame at a time."""
+
+    def __init__(self, suite: Suite) -> None:
+        voice = Voice(Blank(SIZE), Silence(), rng=Random(1))
+
+        def session(address: Any) -> Srtp:
+            made = RtpSession(Role.SENDER, peer=address, ssrc=voice.ssrc, rng=Random(str(address)))
+            return Srtp(made, new_key(suite), None)
+
+        self.server = Server(voice, session, max_clients=LISTENERS, max_waiting=LISTENERS)
+        for number in range(LISTENERS):
+            self.server.admit(("127.0.0.1", 10_000 + number))
+        self.server.tick(0)
+        self.server.transmits()
+        assert self.server.listening() == LISTENERS
+        self.bare_contexts = [context(new_key(suite), OUT) for _ in range(LISTENERS)]
+        self.now = 0
+        self.number = 0
+        self.sent = 0
+
+    def bare(self) -> None:
+        """So many times one packet, each by its own context."""
+        for _ in range(FRAMES):
+            self.number += 1
+            data = rtp.pack(Packet(self.number, self.number * 960, bytes(SIZE), False, 111, 7))
+            [each.protect(data) for each in self.bare_contexts]
+
+    def ours(self) -> None:
+        """As a driver would, without a socket."""
+        server = self.server
+        for _ in range(FRAMES):
+            self.now += ms(20)
+            server.tick(self.now)
+            self.sent += len(server.transmits())
+            server.events()
+            server.deadline()
+
+
 class Contest:
     """Everybody who protects, or reads, the packets of one round."""
 
@@ -77,6 +142,7 @@ class Contest:
         self.layer_in = Srtp(self.taking, other, key)
         self.path, self.plain = Srtp(sender(), key, None), sender()
         self.numbers = count()
+        self.crowd = Crowd(suite)
 
     def round(self) -> dict[str, float]:
         """Packets a second of each."""
@@ -135,12 +201,14 @@ class Contest:
         again()
         contestants = (bare, layer, one_by_one, plain, path, bare_in, layer_in)
         found = {each.__name__: rate(each) for each in contestants}
+        found["crowd_bare"] = rate(self.crowd.bare, FRAMES * LISTENERS)
+        found["crowd"] = rate(self.crowd.ours, FRAMES * LISTENERS)
         assert self.taking.taken == ticks[-1] + 1
         assert self.path.unsent == self.layer.unsent == self.one_by_one.unsent == 0
         return found
 
 
-def rate(contestant: Callable[[], None]) -> float:
+def rate(contestant: Callable[[], None], packets: int = PACKETS) -> float:
     """Packets a second of processor time, so that other programs do not count.
 
     No garbage is collected meanwhile: it would meet one of them by chance.
@@ -150,13 +218,15 @@ def rate(contestant: Callable[[], None]) -> float:
     contestant()
     passed = time.process_time() - start
     gc.enable()
-    return PACKETS / passed
+    return packets / passed
 
 
 def measure(suite: Suite) -> dict[str, float]:
     """Medians of packets a second; rounds take turns, so that a slow moment meets everybody."""
     contest = Contest(suite)
     rounds = [contest.round() for _ in range(ROUNDS)]
+    assert contest.crowd.sent >= ROUNDS * FRAMES * LISTENERS  # and reports
+    assert all(c.session.unsent == 0 for c in contest.crowd.server.clients.values())
     for each in rounds:
         each["at best"] = 1 / (1 / each["plain"] + 1 / each["bare"])
     found = {name: statistics.median(each[name] for each in rounds) for name in rounds[0]}
@@ -172,6 +242,7 @@ RATIOS = (
     ("layer, one by one", "one_by_one", "bare"),
     ("send path, of session plus bare pylibsrtp", "path", "at best"),
     ("send path, of the session without SRTP", "path", "plain"),
+    ("server to 200 listeners", "crowd", "crowd_bare"),
     ("inwards: layer, one by one", "layer_in", "bare_in"),
 )
 

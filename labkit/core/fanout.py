@@ -15,8 +15,8 @@ Who encrypts for each listener has no bytes in common with anybody; but what is 
 the same. A `SealedAudience` packs and counts it once, and each of its sessions seals it by its own
 key: a list of datagrams where others have `Copies`.
 
-    Packet ──► Header.pack ──► bytes ──┬─► Sealer.seal ──► Datagram to the first
-                                       └─► Sealer.seal ──► Datagram to the second
+    Packet ──► Header.pack ──► bytes ──► Sealed.seal ──┬─► Datagram to the first
+                                                       └─► Datagram to the second
 
 Who speaks over a stream of its own has no header in common with anybody, and is sent to alone.
 
@@ -24,16 +24,13 @@ This module knows no wire, no socket and no clock.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
-from typing import Final, Generic, Protocol, TypeVar
+from typing import Any, Final, Generic, Protocol, TypeVar
 
 from labkit.words.machine import Address, Copies, Datagram
 from labkit.words.packet import Packet
 from labkit.words.seqnum import ahead32
-
-_new: Final = tuple.__new__
-"""Makes a `Datagram` in a third of the time: one is made for every listener."""
 
 
 class Header(Hashable, Protocol):
@@ -99,16 +96,6 @@ class Sealer(ABC):
     the session has, and must not be passed by.
     """
 
-    @property
-    @abstractmethod
-    def peer(self) -> Address | None:
-        """Where its packets go."""
-
-    @property
-    @abstractmethod
-    def tally(self) -> Tally:
-        """Where it counts."""
-
     @abstractmethod
     def share(self, tally: Tally) -> None:
         """Count there from now on, and forget nothing."""
@@ -116,18 +103,25 @@ class Sealer(ABC):
     @property
     @abstractmethod
     def sealed(self) -> "Sealed | None":
-        """The header of what it encrypts; None when it must be asked to send each packet itself."""
+        """What it encrypts and how; None when it must be asked to send each packet itself."""
 
+    @property
     @abstractmethod
-    def seal(self, data: bytes) -> bytes | None:
-        """The encrypted datagram; None when it must not be sent, which the session counts."""
+    def sealing(self) -> "Sealing":
+        """What `Sealed.seal` needs of it."""
+
+
+Sealing = tuple[Callable[[bytes], bytes], Address, Any]
+"""What encrypts, where that goes, and whose it is: ready, because it is used for every packet."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sealed:
-    """Marks a header that nobody may see. It cannot pack: that is left to who seals."""
+    """Stands for a header that nobody may see. It cannot pack, so nobody sends it in the clear."""
 
     within: Header
+    seal: Callable[[Sequence[Sealing], bytes], list[Datagram]]
+    """Encrypts the bytes for each of these. What must not be sent is left out and counted."""
 
 
 AnyHeader = Header | Sealed
@@ -185,21 +179,16 @@ class SealedAudience(_Sharers[Sealer]):
 
     def __init__(self, header: Sealed, rendition: int | None = None) -> None:
         super().__init__(header, rendition)
-        self._pack = header.within.pack
-        self._seals: list[tuple[Callable[[bytes], bytes | None], Address]] = []
+        self._pack, self._seal = header.within.pack, header.seal
+        self._everybody: list[Sealing] = []
 
     def _change(self) -> None:
-        self._seals = [(session.seal, session.peer) for session in self.members.values()]
+        self._everybody = [session.sealing for session in self.members.values()]
 
     def say(self, packet: Packet, now: int) -> list[Datagram]:
         """One packet for everybody, sealed for each."""
         self.tally.count(packet, now)
-        data, make = self._pack(packet), _new
-        return [
-            make(Datagram, (sealed, peer))
-            for seal, peer in self._seals
-            if (sealed := seal(data)) is not None
-        ]
+        return self._seal(self._everybody, self._pack(packet))
 
 
 def audience_of(header: AnyHeader, rendition: int | None = None) -> Audience | SealedAudience:

@@ -30,8 +30,9 @@ from typing import Any, Final
 import pylibsrtp
 
 from labkit.core.conversation import Conversation
-from labkit.core.fanout import Sealed, Sealer, Tally
+from labkit.core.fanout import Sealed, Sealer, Sealing, Tally
 from labkit.core.session import Refused, Stats
+from labkit.wire.rtp import HEADER_SIZE
 from labkit.wire.sdes import MOST_PACKETS, MasterKey, Suite, without_keys
 from labkit.words.errors import AuthenticationError, BadInput, LocalProtocolError
 from labkit.words.machine import Address, Datagram, Event
@@ -172,16 +173,9 @@ class Srtp(Sealer):
     # One of many ------------------------------------------------------------------------------
 
     @property
-    def peer(self) -> Address | None:
-        """Where its packets go."""
-        peer: Address | None = self.inner.peer
-        return peer
-
-    @property
-    def tally(self) -> Tally:
-        """Where it counts."""
-        tally: Tally = self.inner.tally
-        return tally
+    def sealing(self) -> Sealing:
+        """The call of libsrtp, where its packets go, and itself to count what is not sent."""
+        return self._protect, self.inner.peer, self
 
     def share(self, tally: Tally) -> None:
         """Count there from now on, and forget nothing."""
@@ -196,17 +190,23 @@ class Srtp(Sealer):
         if self._ends or not isinstance(self.inner, Conversation):
             return None
         header = self.inner.header
-        return None if header is None else Sealed(header)
+        return None if header is None else Sealed(header, Srtp.seal)
 
-    def seal(self, data: bytes) -> bytes | None:
-        """One packet of RTP, protected; None when it must not be sent, counted in `unsent`."""
-        try:
-            return self._protect(data)
-        except pylibsrtp.Error:
-            self.unsent += 1  # this sequence number has been used: never encrypt twice with it
-            return None
-        except ValueError as error:
-            raise LocalProtocolError(f"{len(data)} bytes are too long for a packet") from error
+    @staticmethod
+    def seal(sealing: Sequence[Sealing], data: bytes) -> list[Datagram]:
+        """One packet of RTP, protected for each by its own key."""
+        if len(data) > HEADER_SIZE + LONGEST:
+            raise LocalProtocolError(
+                f"{len(data)} bytes of packet; {HEADER_SIZE + LONGEST} at most"
+            )
+        out: list[Datagram] = []
+        make = _new
+        for protect, peer, session in sealing:
+            try:
+                out.append(make(Datagram, (protect(data), peer)))
+            except pylibsrtp.Error:
+                session.unsent += 1  # as in `transmits`
+        return out
 
     # The machine ------------------------------------------------------------------------------
 

@@ -368,11 +368,13 @@ def test_a_sealed_number_is_never_used_twice():
     session = Srtp(RtpSession(Role.SENDER, peer=BOB, ssrc=7), ALICES, None)
     session.tick(0)
     packet = Packet(1, 2, b"x", ssrc=7)
-    assert session.seal(rtp.pack(packet)) is not None
-    assert session.seal(rtp.pack(packet)) is None
+    assert len(Srtp.seal([session.sealing], rtp.pack(packet))) == 1
+    assert Srtp.seal([session.sealing], rtp.pack(packet)) == []
     session.send(packet, 0)
     assert [data for data, _ in session.transmits() if not rtcp.is_rtcp(data)] == []
     assert session.unsent == 2
+    with pytest.raises(LocalProtocolError, match="at most"):
+        Srtp.seal([session.sealing], bytes(LONGEST + 13))
 
 
 def test_who_spends_a_key_or_stands_around_srtp_is_sent_to_alone():
