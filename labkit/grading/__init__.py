@@ -1,6 +1,7 @@
 """Grading: other people's code, run where it can do no harm, and judged from outside.
 
 sandbox    `Sandbox` and `Trusted`: a submission's code behind the seam that checks know
+outcomes   how each cell of it went
 limits     how much it may use
 bubblewrap what is inside a sandbox, and whether there can be one here
 seccomp    the system calls that are refused inside

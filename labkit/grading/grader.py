@@ -21,11 +21,12 @@ from labkit.checks.exercise import Exercise, exercises
 from labkit.checks.release import released
 from labkit.checks.report import Report
 from labkit.grading.limits import Limits
+from labkit.grading.outcomes import CellOutcome, CellState
 from labkit.grading.page import Sheet, page
 from labkit.grading.reading import cells_of
 from labkit.grading.repair import Given, Plan, again, repair
 from labkit.grading.result import ExerciseResult, Result, Status, fingerprint, seed_id
-from labkit.grading.sandbox import Box, CellOutcome, CellState, Loaded, Sandbox, Trusted
+from labkit.grading.sandbox import Box, Loaded, Sandbox, Trusted
 from labkit.grading.source import defined
 from labkit.grading.submission import CannotRead, Submission
 from labkit.resources import solution_path

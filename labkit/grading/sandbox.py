@@ -17,22 +17,21 @@ A `Sandbox` belongs to the thread that asks it first: when that thread ends, so 
 `Trusted` is the same without walls: for one's own notebook.
 """
 
-import enum
 import json
 import os
 import sys
 import time
 from collections.abc import Iterable, Sequence
 from types import TracebackType
-from typing import Any, Final, NamedTuple, Self
+from typing import Any, Final, Self
 
-from labkit.checks.blame import Where
-from labkit.checks.pipe import asks_to_text, outcomes_from_text, tame
+from labkit.checks.pipe import asks_to_text, outcomes_from_text
 from labkit.checks.plain import NotPlain
 from labkit.checks.subject import MOST_PRINTED, Ask, Died, Outcome, Subject, TimedOut
 from labkit.grading import bubblewrap, seccomp
 from labkit.grading.limits import Limits
-from labkit.grading.pipe import Forged, Gone, NoAnswer, TooLate
+from labkit.grading.outcomes import CellOutcome, CellState, bounded, cell_from_text
+from labkit.grading.pipe import Gone, NoAnswer, TooLate
 from labkit.grading.process import PATIENCE, Process
 from labkit.words.errors import MissingCapability
 
@@ -41,27 +40,6 @@ START: Final = 20.0
 LONGEST_CELL: Final = 1_000_000
 """Characters of one that is run at all."""
 BOOT: Final = "import sys; sys.path += {}; from labkit.grading.worker import main; main()"
-
-
-class CellState(enum.Enum):
-    """How a cell went."""
-
-    RAN = "ran"
-    RAISED = "raised"
-    ENDED = "ended the process"
-    LEFT_OUT = "was not run"
-
-
-class CellOutcome(NamedTuple):
-    """One cell, and how it went."""
-
-    label: str
-    state: CellState
-    error: str = ""
-    where: Where | None = None
-    """The student's own line."""
-    printed: str = ""
-    """The end of what it printed."""
 
 
 class _Spent(NoAnswer):
@@ -130,7 +108,7 @@ class Box:
     def _play(self, label: str, source: str) -> CellOutcome:
         said = f"run {json.dumps([label, source])}"
         answer = self.ask(said, self.limits.cell_seconds + self.limits.grace_seconds)
-        return _cell_from_text(label, answer, self.limits.printed)
+        return cell_from_text(label, answer, self.limits.printed)
 
     def ask(self, said: str, seconds: float) -> str:
         """One request to the worker, which is started if need be. `NoAnswer` when there is none."""
@@ -274,7 +252,7 @@ class Loaded(Subject):
             begun = time.monotonic()
             answer = self._box.ask(f"ask {asks_to_text(asks)}", self._left)
             printed, _, line = answer.partition("\n")
-            self._printed = _text(json.loads(printed), MOST_PRINTED)
+            self._printed = bounded(json.loads(printed), MOST_PRINTED)
             return outcomes_from_text(line, len(asks))
         except (NoAnswer, NotPlain, ValueError, RecursionError) as error:
             return [self._ended(error)]
@@ -292,23 +270,3 @@ class Loaded(Subject):
 
 def _boot() -> str:
     return BOOT.format([*map(str, bubblewrap.packages()), str(bubblewrap.KIT.parent)])
-
-
-def _cell_from_text(label: str, answer: str, longest: int) -> CellOutcome:
-    """A cell's outcome, as a stranger tells it."""
-    try:
-        ran, error, place, printed = json.loads(answer)
-        where = None
-        if place is not None:
-            name, line, code = place
-            where = Where(_text(name, 80), min(max(int(line), 0), 10**6), _text(code, 300))
-        state = CellState.RAN if ran is True else CellState.RAISED
-        return CellOutcome(label, state, _text(error, 300), where, _text(printed, longest + 1))
-    except (ValueError, TypeError, RecursionError, OverflowError):
-        raise Forged("it said something about a cell that cannot be read") from None
-
-
-def _text(value: object, longest: int) -> str:
-    if type(value) is not str:
-        raise TypeError
-    return tame(value[:longest])

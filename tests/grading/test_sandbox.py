@@ -14,7 +14,8 @@ from labkit.checks.notebook import execute, read
 from labkit.checks.subject import InProcess, Raised, Returned, TimedOut
 from labkit.grading import bubblewrap, seccomp
 from labkit.grading.limits import Limits
-from labkit.grading.sandbox import CellState, Sandbox, Trusted
+from labkit.grading.outcomes import CellState
+from labkit.grading.sandbox import Sandbox, Trusted
 from labkit.resources import solution_path
 from labkit.words.errors import BadInput, MissingCapability
 from labkit.words.packet import Packet
