@@ -6,6 +6,7 @@ listener's end is a machine on its own connection, with its own timer.
 """
 
 import asyncio
+import socket
 from collections.abc import Callable
 from typing import Any
 
@@ -50,6 +51,12 @@ class TcpBroadcast:
         assert self._listener is not None
         host, port = self._listener.sockets[0].getsockname()[:2]
         return host, port
+
+    @property
+    def sockets(self) -> tuple[socket.socket, ...]:
+        """Those that listen: what is set there before the first connection holds for all."""
+        assert self._listener is not None
+        return tuple(self._listener.sockets)
 
     async def listen(self, host: str, port: int) -> None:
         """Begin to accept."""
