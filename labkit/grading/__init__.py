@@ -11,5 +11,16 @@ worker     what runs inside, beside the student's code
 withheld   what stands in place of a module that an exercise asks for
 nocheck    what stands in place of `check`
 
+runner     a whole class: what is done is skipped, what is graded is kept at once
+crew       graders in processes of their own, replaced when they die
+grader     one submission: read, repaired, run, checked, written up
+submission who handed in what, in the layouts that people have
+reading    from a stranger's file to the cells of a notebook
+repair     a clumsy notebook put right, and told; `source` reads cells, `names` guesses none
+result     the record of one submission, between grader and gradebook
+store      the files of a run, and what of them is still good
+sheet      grades.csv
+page       a student's page; `pagestyle` is how it looks, `drawing` its pictures
+
 What a sandbox promises, and what it cannot, is in docs/grading.md.
 """
