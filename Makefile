@@ -13,7 +13,7 @@ FUZZ_SECONDS ?= 600
 FUZZ := .venv-fuzz
 
 .DEFAULT_GOAL := help
-.PHONY: help lab demo test style types bench engines netem-kernel fuzz dist lock clean
+.PHONY: help lab demo test style types bench siege engines netem-kernel fuzz dist lock clean
 
 help: ## this list
 	@echo "labkit: real-time networking by ear"
@@ -39,7 +39,10 @@ types: $(VENV)/.installed ## mypy, strict
 	$(BIN)/mypy
 
 bench: $(VENV)/.installed ## every benchmark, with its peers, as ratios
-	@for bench in $(filter-out benchmarks/gstreamer_% %_picture.py,$(wildcard benchmarks/*.py)); do echo "== $$bench"; $(BIN)/python $$bench || exit 1; done
+	@for bench in $(filter-out benchmarks/gstreamer_% %_picture.py benchmarks/siege.py,$(wildcard benchmarks/*.py)); do echo "== $$bench"; $(BIN)/python $$bench || exit 1; done
+
+siege: $(VENV)/.installed ## ten minutes of attacks on every transport; who listens must hear all of it
+	$(BIN)/python benchmarks/siege.py
 
 engines: $(VENV)/.system-test $(VENV)/.installed ## the relay and the lab network against the simulation, with many packets
 	PYTHONPATH=tests $(BIN)/python -m engines.report relay network
