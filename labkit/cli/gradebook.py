@@ -155,6 +155,11 @@ def _book(options: argparse.Namespace, *, create: bool = False) -> "Gradebook":
     return Gradebook(where, create=create)
 
 
+def say(line: str) -> None:
+    """Print what strangers may have named: it does nothing to a terminal."""
+    print("".join(char if char.isprintable() else "\ufffd" for char in line))
+
+
 def _now() -> datetime:
     return datetime.fromtimestamp(time.time(), UTC).replace(microsecond=0)
 
@@ -173,17 +178,17 @@ def take(options: argparse.Namespace) -> int:
         print(f"{len(taken.moves)} of {taken.replaced} moved" + (":" if taken.moves else ""))
     for move in taken.moves:
         for line in tell(move, names.get(move.student, "")):
-            print(f"  {line}")
+            say(f"  {line}")
     for name, student in taken.known_as:
-        print(f"  {name} is {student} in the class list")
+        say(f"  {name} is {student} in the class list")
     for student, exercise in taken.by_hand:
-        print(f"  {student} {exercise}: moved, and the points by hand stand")
+        say(f"  {student} {exercise}: moved, and the points by hand stand")
     for student, week in taken.absent:
-        print(f"  {student} {week}: not among these results; the old one stays")
+        say(f"  {student} {week}: not among these results; the old one stays")
     for result in taken.kept:
-        print(f"  {result.student}: the grader failed ({result.problem}); the old result stays")
+        say(f"  {result.student}: the grader failed ({result.problem}); the old result stays")
     for each in taken.broken:
-        print(f"  {each.name}: not taken in: {each.why}")
+        say(f"  {each.name}: not taken in: {each.why}")
     if taken.broken:
         print("  try: labkit grade for those again, then this")
     return 1 if taken.broken or taken.kept else 0
@@ -229,7 +234,7 @@ def _table(grades: Any) -> None:
         right = "  ".join(
             cell.rjust(width) for cell, width in zip(row[2:], widths[2:], strict=True)
         )
-        print(f"{left}  {right}".rstrip())
+        say(f"{left}  {right}".rstrip())
 
 
 def _state(standing: Any) -> str:
@@ -243,25 +248,26 @@ def _state(standing: Any) -> str:
 def _one(grade: Any) -> None:
     from labkit.grading.standing import percent, told
 
-    print(f"{grade.student.id}  {grade.student.name}".rstrip())
+    say(f"{grade.student.id}  {grade.student.name}".rstrip())
     for each in grade.standings:
         late = each.worth.late
         unit = "day" if late == 1 else "days"
         days = f", {late} {unit} late, {each.worth.free} free" if late else ""
         dropped = ", dropped" if each.worth.dropped else ""
         points = f"{told(each.points)} of {told(each.of)}"
-        print(f"\n{each.assignment.name}  {points}  {each.state.value}{days}{dropped}")
+        print()
+        say(f"{each.assignment.name}  {points}  {each.state.value}{days}{dropped}")
         if each.result is not None and each.result.problem:
-            print(f"    {each.result.problem}")
+            say(f"    {each.result.problem}")
         for cell in each.cells:
             hand = f" by hand, checks {told(cell.checked or 0)}" if cell.by_hand else ""
             points = f"{told(cell.points)} of {told(cell.column.of)}"
-            print(f"  {cell.column.name}  {points}{hand}  {cell.column.title}")
+            say(f"  {cell.column.name}  {points}{hand}  {cell.column.title}")
             for part in cell.result.parts if cell.result else ():
                 if not part.passed:
-                    print(f"      {part.points:g} of {part.of:g}  {part.title} [{part.hint}]")
+                    say(f"      {part.points:g} of {part.of:g}  {part.title} [{part.hint}]")
             if cell.remark.comment:
-                print(f"      comment: {cell.remark.comment}")
+                say(f"      comment: {cell.remark.comment}")
     print(f"\ntotal  {percent(grade.share) or '-'} %")
 
 
@@ -352,7 +358,8 @@ def moves(options: argparse.Namespace) -> int:
     at, source, found = _book(options).moves(options.number)
     print(f"import of {at} from {source}: {len(found)} moved")
     for move in found:
-        print("\n".join(tell(move)))
+        for line in tell(move):
+            say(line)
     return 1 if found else 0
 
 
@@ -404,7 +411,7 @@ def report(options: argparse.Namespace) -> int:
     path.write_text(page(figures, facts.students, names=options.names), encoding="utf-8")
     print(f"{figures.graded} graded, median {figures.median:g} of {figures.of:g}: {path}")
     for each in figures.worst[:3]:
-        print(f"  {each.many} of {figures.graded}  {each.exercise}  {each.said}")
+        say(f"  {each.many} of {figures.graded}  {each.exercise}  {each.said}")
     return 0
 
 
@@ -436,12 +443,12 @@ def similar(options: argparse.Namespace) -> int:
         try:
             works.append(Work(each.student, code(each.read())))
         except CannotRead as error:
-            print(f"  {each.student}: not compared: {error}")
+            say(f"  {each.student}: not compared: {error}")
     found = compare(works, given.values())
     path = options.out or Path("similarity.html")
     path.write_text(page(found, works, f"Week {options.week}"), encoding="utf-8")
     print(f"{len(works)} submissions compared: {path}")
     for pair in found.pairs[:5]:
-        print(f"  {pair.score:4.0%}  {pair.left}  {pair.right}")
+        say(f"  {pair.score:4.0%}  {pair.left}  {pair.right}")
     print("Similarity is not proof: look, and talk with both.")
     return 0

@@ -95,6 +95,8 @@ class Database:
 
 def _url(where: str | Path) -> URL:
     text = str(where)
+    if text in ("sqlite://", "sqlite:///:memory:", ":memory:"):
+        raise BadInput("a gradebook in memory is lost at once", "the name of a file")
     if "://" not in text:
         return URL.create("sqlite", database=text)
     try:
@@ -107,7 +109,7 @@ def _url(where: str | Path) -> URL:
     if url.drivername == "postgresql":
         url = url.set(drivername="postgresql+psycopg")
     if url.get_backend_name() == "sqlite" and not url.database:
-        raise BadInput("a gradebook in memory is lost at once", "the name of a file")
+        raise BadInput("that names no file", "sqlite:///grades.db")
     return url
 
 

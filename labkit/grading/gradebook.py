@@ -25,7 +25,7 @@ from labkit.grading.importing import Taken, last_moves, read_records, take
 from labkit.grading.late import Policy, find_zone
 from labkit.grading.regrade import Move
 from labkit.grading.result import Result, from_utc, to_utc
-from labkit.grading.rows import add, current, ensure, known, remarks, text
+from labkit.grading.rows import add, current, ensure, known, name, remarks, text
 from labkit.grading.standing import Assignment, Column, Extension, Facts, Student, hundredths
 from labkit.words.errors import BadInput
 
@@ -108,19 +108,22 @@ class Gradebook:
             row = {"student": student, "assignment": assignment, "days": days}
             add(db, t.extensions, at=to_utc(now), why=text(why, "reason"), **row)
 
-    def set_assignment(self, name: str, **fields: Any) -> None:
+    def set_assignment(self, assignment: str, **fields: Any) -> None:
         """Set `due`, `zone`, `weight` in hundredths, `canvas`; what is None stays as it was."""
         if "due" in fields and fields["due"] is not None:
             fields["due"] = to_utc(fields["due"])
+        name(fields.get("canvas") or "", "number")
         if fields.get("zone"):
             find_zone(fields["zone"])
         if fields.get("weight") is not None and not 0 <= fields["weight"] <= 1_000_000:
             raise BadInput("that is no weight", "0 or more")
         with self._database.writing() as db:
-            ensure(db, t.assignments, t.assignments.c.name, name)
+            ensure(db, t.assignments, t.assignments.c.name, assignment)
             said = {key: value for key, value in fields.items() if value is not None}
             if said:
-                db.execute(update(t.assignments).where(t.assignments.c.name == name).values(**said))
+                db.execute(
+                    update(t.assignments).where(t.assignments.c.name == assignment).values(**said)
+                )
 
     def add_students(self, students: Iterable[Student]) -> tuple[int, int]:
         """Put students in, or fill in what a list says of those who are; (new, changed)."""
@@ -131,7 +134,7 @@ class Gradebook:
                 was = there.get(each.id)
                 said = {key: value for key, value in each._asdict().items() if value}
                 for value in said.values():
-                    text(value, "name or address")
+                    name(value, "entry of the list")
                 if was is None:
                     new += 1
                     add(db, t.students, **{**Student(each.id)._asdict(), **said})

@@ -196,6 +196,10 @@ def from_utc(text: str) -> datetime:
         raise BadInput(f"{text[:60]!r} is no time", "2026-11-21T13:40:00Z") from error
 
 
+def _control(char: str) -> bool:
+    return char < " " or "\x7f" <= char <= "\x9f"
+
+
 def _clean(text: str) -> str:
     """What every file and database takes: some of it may be a student's."""
     return text[:LONGEST].encode(errors="replace").decode().replace("\0", "")
@@ -220,7 +224,7 @@ class _Reader:
         value: str = self._value(name, str)
         if not least <= len(value) <= LONGEST:
             raise BadInput(f"{self.where}: {name} is empty or too long", REMEDY)
-        if "\0" in value or (least and any(char < " " for char in value)):
+        if "\0" in value or (least and any(_control(char) for char in value)):
             raise BadInput(f"{self.where}: {name} has control characters", REMEDY)
         try:
             value.encode()

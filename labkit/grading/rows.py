@@ -1,6 +1,7 @@
 """Rows of a gradebook: what counts of those that were added one after the other."""
 
 import difflib
+import unicodedata
 from typing import Any
 
 from sqlalchemy import Connection, func, insert, select
@@ -47,7 +48,7 @@ def add(db: Connection, table: Any, **row: Any) -> int:
 def ensure(db: Connection, table: Any, column: Any, value: str) -> None:
     """A row with this key."""
     if db.execute(select(column).where(column == value)).first() is None:
-        add(db, table, **{column.name: text(value, "name")})
+        add(db, table, **{column.name: name(value, "name")})
 
 
 def known(db: Connection, column: Any, value: str, what: str) -> None:
@@ -65,6 +66,13 @@ def text(value: str, what: str) -> str:
     if len(value) > 10_000 or "\0" in value or not encodes(value):
         raise BadInput(f"this {what} is too long, or not text", "fewer than 10 000 characters")
     return value
+
+
+def name(value: str, what: str) -> str:
+    """Text in one line, that does nothing to a terminal."""
+    if any(unicodedata.category(char) == "Cc" for char in value):
+        raise BadInput(f"this {what} has control characters: {value[:60]!r}", "one line of text")
+    return text(value, what)
 
 
 def encodes(value: str) -> bool:

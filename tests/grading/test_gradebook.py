@@ -51,6 +51,7 @@ def test_a_record_comes_back_from_json():
         (lambda d: d.update(status="fine"), "status"),
         (lambda d: d.update(student=""), "student"),
         (lambda d: d.update(student="a\0b"), "student"),
+        (lambda d: d.update(student="a\x9b2J"), "control"),
         (lambda d: d.update(student=["a"]), "student"),
         (lambda d: d.update(submitted="2026-11-20T12:00:00"), "zone"),
         (lambda d: d.update(submitted="yesterday"), "no time"),
@@ -192,6 +193,15 @@ def test_names_that_are_not_there_bring_those_that_are(book):
     assert grades(book)["jane"].share == Fraction(5, 4)
 
 
+def test_names_do_nothing_to_a_terminal(book):
+    for wrong in (Student("a\nb"), Student("a", "\x1b[2J"), Student("a", section="\x9b")):
+        with pytest.raises(BadInput, match="control characters"):
+            book.add_students([Student("fine"), wrong])
+    with pytest.raises(BadInput, match="control characters"):
+        book.set_assignment("week\t07")
+    assert book.facts().students == {}
+
+
 def test_points_by_hand_count_without_a_submission(book):
     book.take([record("ann", 4), unreadable("bo")], "", NOON)
     book.add_students([Student("cy")])
@@ -245,6 +255,9 @@ def test_a_file_that_is_not_ours_is_left_alone(tmp_path):
     with pytest.raises(BadInput, match="there is no gradebook"):
         Gradebook(tmp_path / "none.db")
     assert not (tmp_path / "none.db").exists()
+    for memory in (":memory:", "sqlite://", "sqlite:///:memory:"):
+        with pytest.raises(BadInput, match="lost at once"):
+            Gradebook(memory, create=True)
     with pytest.raises(BadInput, match="not in mysql"):
         Gradebook("mysql://u:geheim@h/x")
 
