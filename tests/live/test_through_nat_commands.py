@@ -57,7 +57,7 @@ def labkit(request, tmp_path):
 
 def sources(capture):
     """Where the packets of a capture came from, of those that belong to the call."""
-    read = ["tshark", "-r", capture, "-Y", "tcp.port == 5000 || udp.port == 5000"]
+    read = ["tshark", "-r", capture, "-Y", "(tcp.port == 5000 || udp.port == 5000) && !icmp"]
     told = subprocess.run(
         [*read, "-T", "fields", "-e", "ip.src"], capture_output=True, text=True, check=True
     )
