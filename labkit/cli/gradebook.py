@@ -9,8 +9,8 @@ from labkit.cli.gradeviews import export, moves, now, open_book, report, show, s
 from labkit.words.errors import BadInput
 
 IMPORT_EXAMPLES = """\
-  labkit grade SUBMISSIONS --week 6 --out out
-  labkit gradebook import out           take in the results; again: only what changed
+  labkit grade submitted --week 6 --seed seed
+  labkit gradebook import graded        take in the results; again: only what changed
 """
 SHOW_EXAMPLES = """\
   labkit gradebook show                 the class
@@ -49,7 +49,7 @@ REPORT_EXAMPLES = """\
   labkit gradebook report week06 --names --out mine.html
 """
 SIMILAR_EXAMPLES = """\
-  labkit gradebook similar SUBMISSIONS --week 6
+  labkit gradebook similar submitted --week 6
 """
 
 
@@ -75,7 +75,7 @@ def add(commands: Any) -> None:
         return sub
 
     sub = one("import", "take in what labkit grade left", IMPORT_EXAMPLES, take)
-    sub.add_argument("out", type=Path, metavar="OUT", help="the folder")
+    sub.add_argument("out", type=Path, metavar="OUT", help="the folder: graded")
     sub = one("show", "show the class, or one student", SHOW_EXAMPLES, show)
     sub.add_argument("student", nargs="?", metavar="STUDENT")
     sub = one("set", "give points or a comment by hand", SET_EXAMPLES, change)

@@ -199,7 +199,7 @@ def report(options: argparse.Namespace) -> int:
     facts = open_book(options).facts()
     begun = sorted({name for _, name in facts.results})
     if options.assignment is None and not begun:
-        raise BadInput("nothing was graded yet", "labkit gradebook import OUT")
+        raise BadInput("nothing was graded yet", "labkit gradebook import graded")
     name = options.assignment or begun[-1]
     figures = class_figures(facts, name)
     path = options.out or Path(f"{name}.html")

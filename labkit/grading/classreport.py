@@ -126,7 +126,7 @@ def class_figures(facts: Facts, assignment: str) -> ClassFigures:
         raise BadInput(f"there is no assignment {assignment!r}", ", ".join(facts.assignments))
     those = list(_standings(facts, assignment))
     if not those:
-        raise BadInput(f"nobody has a result in {assignment}", "labkit gradebook import OUT")
+        raise BadInput(f"nobody has a result in {assignment}", "labkit gradebook import graded")
     graded = [(grade, each) for grade, each in those if each.state is State.GRADED]
     done = [each for _, each in graded]
     names = {state: tuple(g.student for g, each in those if each.state is state) for state in State}

@@ -88,7 +88,7 @@ class Database:
             what = f"{self.name} is a database of something else, or of another labkit"
             raise BadInput(what, "--db with another name")
         if not create:
-            raise BadInput(f"{self.name} is no gradebook", "labkit gradebook import OUT: makes one")
+            raise BadInput(f"{self.name} is no gradebook", "labkit gradebook import graded")
         metadata.create_all(connection)
         connection.execute(insert(meta).values(schema=SCHEMA))
 
@@ -118,7 +118,7 @@ def _private(path: Path, *, create: bool) -> None:
     if path.exists():
         return
     if not create:
-        raise BadInput(f"there is no gradebook {path}", "labkit gradebook import OUT: makes one")
+        raise BadInput(f"there is no gradebook {path}", "labkit gradebook import graded")
     if not path.parent.is_dir():
         raise BadInput(f"there is no folder {path.parent}", f"mkdir -p {path.parent}")
     os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))

@@ -61,7 +61,7 @@ def read_records(out: Path) -> tuple[list[Result], list[Broken]]:
     folder = out / "results" if (out / "results").is_dir() else out
     paths = sorted(folder.glob("*.json")) if folder.is_dir() else []
     if not paths:
-        raise BadInput(f"there are no results in {folder}", "labkit grade SUBMISSIONS --out DIR")
+        raise BadInput(f"there are no results in {folder}", "labkit grade SUBMISSIONS --week N")
     found: dict[tuple[str, str], tuple[Path, Result]] = {}
     broken = []
     for path in paths:
