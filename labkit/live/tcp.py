@@ -48,6 +48,7 @@ class TcpConnection(Driver, asyncio.Protocol):
         super().__init__(machine, on_event)
         self._nodelay = nodelay
         self._transport: asyncio.Transport | None = None
+        self._lost = False
 
     def close(self) -> None:
         """Drive no more, and end the connection after what is buffered. Close the machine first."""
@@ -69,7 +70,7 @@ class TcpConnection(Driver, asyncio.Protocol):
 
         One that has must not be aborted: asyncio would end it twice, and print a traceback.
         """
-        if self._transport is not None:
+        if self._transport is not None and not self._lost:
             self._transport.abort()
 
     def turn(self) -> None:
@@ -125,7 +126,7 @@ class TcpConnection(Driver, asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """The end, also when it came as a reset."""
         self._drive(self.machine.receive_eof, now())
-        self._transport = None
+        self._lost = True
         if not self.done.done():
             self.done.set_result(None)
 
