@@ -14,6 +14,7 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import nbformat
 from jupyter_client import AsyncKernelClient
@@ -121,7 +122,7 @@ class Kernel:
     def __init__(self, client: AsyncKernelClient) -> None:
         self.client = client
 
-    async def value(self, expression: str, *, before: str = "pass") -> object:
+    async def value(self, expression: str, *, before: str = "pass") -> Any:
         """What `expression` is, by way of JSON, after `before` was run."""
         code = {"it": f"__import__('json').dumps({expression})"}
         reply = await self.client.execute(before, user_expressions=code, reply=True, timeout=30)
@@ -131,7 +132,7 @@ class Kernel:
         assert found["status"] == "ok", found
         return json.loads(ast.literal_eval(found["data"]["text/plain"]))
 
-    async def until(self, expression: str, seconds: float = 20) -> object:
+    async def until(self, expression: str, seconds: float = 20) -> Any:
         """Its value as soon as it is true."""
         async with asyncio.timeout(seconds):
             while not (found := await self.value(expression)):
