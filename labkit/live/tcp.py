@@ -48,6 +48,7 @@ class TcpConnection(Driver, asyncio.Protocol):
         super().__init__(machine, on_event)
         self._nodelay = nodelay
         self._transport: asyncio.Transport | None = None
+        self._ending = False
         self._lost = False
 
     def close(self) -> None:
@@ -61,9 +62,17 @@ class TcpConnection(Driver, asyncio.Protocol):
         self._cut_off()
 
     def _end(self) -> None:
-        if self._transport is not None and not self._transport.is_closing():
-            self._transport.close()
-            asyncio.get_running_loop().call_later(LINGER_S, self._cut_off)
+        """Say that no more comes from us (FIN), and go on reading until the peer has said so too.
+
+        Who closes both directions at once answers what is still under way with a reset, and a
+        reset takes from the peer what it has not read yet (RFC 9293 section 3.6).
+        """
+        if self._transport is None or self._transport.is_closing() or self._ending:
+            return
+        self._ending = True
+        with contextlib.suppress(OSError):  # the peer's reset was quicker
+            self._transport.write_eof()
+        asyncio.get_running_loop().call_later(LINGER_S, self._cut_off)
 
     def _cut_off(self) -> None:
         """Drop what is buffered, if the transport has not closed yet.
@@ -84,7 +93,7 @@ class TcpConnection(Driver, asyncio.Protocol):
     def _send(self) -> None:
         assert self._transport is not None
         for data in self.machine.transmits():
-            if not self._transport.is_closing():
+            if not (self._transport.is_closing() or self._ending):
                 self._transport.write(data)
         if getattr(self.machine, "wants_close", False):
             self._end()
