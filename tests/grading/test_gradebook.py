@@ -74,7 +74,7 @@ def test_what_is_no_record_is_refused_with_the_field(spoil, said):
     assert said in caught.value.what
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 @given(st.recursive(st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
                     lambda x: st.lists(x) | st.dictionaries(st.text(), x)))  # fmt: skip
 def test_no_json_raises_anything_else(value):
@@ -404,7 +404,7 @@ def share(works, policy):
     return term(works, policy).share or Fraction(0)
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=80)
 @given(terms(), policies, st.data())
 def test_what_is_better_never_lowers_a_total(works, policy, data):
     i = data.draw(st.integers(0, len(works) - 1))
