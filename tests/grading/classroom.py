@@ -77,7 +77,9 @@ def wrong_source(mistake: str) -> str:
     row = rows[week06.WRONG.index(each)]
     meant = row.args[0] if row.func.id in ("buffer", "policy") else row.args[2]
     del value
-    return f"import numpy as np\n\n{_with_all(meant)}\n\n{name} = {ast.unparse(meant)}\n"
+    return (
+        f"import sys\n\nimport numpy as np\n\n{_with_all(meant)}\n\n{name} = {ast.unparse(meant)}\n"
+    )
 
 
 def cell(book: Book, name: str) -> dict[str, Any]:
@@ -259,6 +261,9 @@ def _hostile(dice: random.Random, seed: int) -> tuple[bytes, Points, str]:
     trick = dice.choice([each for each in hostile.ALL if each.limits is hostile.USUAL])
     right = trick.cells[-1] == hostile.RIGHT
     book = copy.deepcopy(SOLVED if right else UNSOLVED)
+    if trick.exercise in NAMES:  # it is an answer to one of these
+        book["cells"][1:1] = [code(text) for text in trick.cells]
+        return packed(book), NOTHING | {trick.exercise: trick.points}, trick.name
     book["cells"].insert(1, code(trick.cells[0]))
     return packed(book), deserved("", seed) if right else NOTHING, trick.name
 
