@@ -19,7 +19,7 @@ import logging
 import math
 from typing import Final
 
-from aioquic.buffer import Buffer
+from aioquic.buffer import Buffer  # type: ignore[attr-defined]  # it is what the packet module takes
 from aioquic.quic.configuration import SMALLEST_MAX_DATAGRAM_SIZE, QuicConfiguration
 from aioquic.quic.connection import QuicConnection, QuicConnectionState
 from aioquic.quic.events import ConnectionTerminated
@@ -130,7 +130,8 @@ class Connection(QuicConnection):
     @property
     def timed_out(self) -> bool:
         """Whether it ended because nothing was heard (RFC 9000 section 10.1)."""
-        return self.over and self._close_event.reason_phrase == "Idle timeout"
+        ending = self._close_event
+        return self.over and ending is not None and ending.reason_phrase == "Idle timeout"
 
     @property
     def over(self) -> bool:
