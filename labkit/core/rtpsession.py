@@ -44,6 +44,8 @@ from labkit.words.units import (
 
 PATIENCE: Final = 5
 """RTCP intervals without a word after which a member counts as gone (section 6.3.5)."""
+USUAL_INTERVAL: Final = seconds(5)
+"""What they are at least, however often we report ourselves: the peer may not (section 6.2)."""
 
 _MEETING: Final = (Phase.WAITING, Phase.OPEN)
 
@@ -78,7 +80,7 @@ class RtpSession(Conversation):
         clock_rate: int = SAMPLE_RATE,
         ssrc: int | None = None,
         cname: str = "",
-        rtcp_interval: int = seconds(5),
+        rtcp_interval: int = USUAL_INTERVAL,
         bandwidth: int = 64_000,
         wallclock_offset: int = 0,
         rng: Random | None = None,
@@ -97,7 +99,7 @@ class RtpSession(Conversation):
         """Packets of ours that came back to us (section 8.2)."""
         self._adopts = ssrc is None
         self._pushes = role is Role.SENDER and peer is not None
-        self._silence = None if self._pushes else PATIENCE * rtcp_interval
+        self._silence = None if self._pushes else PATIENCE * max(rtcp_interval, USUAL_INTERVAL)
         self._clock_rate = clock_rate
         self._wallclock_offset = wallclock_offset
         self._timer = RtcpTimer(self._rng, rtcp_interval, bandwidth)

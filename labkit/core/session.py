@@ -48,7 +48,7 @@ class Limits:
     silence: int = seconds(15)
     """How long nothing is heard before the peer counts as gone. Seven signs of life fit into it:
     at 20 % loss, all of them are lost once in two days. RTP has its own rule: five intervals of
-    RTCP (RFC 3550 section 6.3.5)."""
+    RTCP, of five seconds or more each (RFC 3550 sections 6.2 and 6.3.5)."""
     goodbyes: int = 3
     """BYEs sent over datagrams, `join_interval` apart, when nobody confirms one."""
     queue: int = 50

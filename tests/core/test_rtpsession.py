@@ -488,7 +488,15 @@ def test_a_sender_that_vanishes_is_given_up_too_but_never_a_silent_player(pushed
     speak(pair, 50)
     pair.lost["left"] = range(1, 10_000)
     pair.run(seconds(3600))
-    assert pair.events(pair.right)[-1] == Closed(False, "us", "nothing heard for 5 s")
+    assert pair.events(pair.right)[-1] == Closed(False, "us", "nothing heard for 25 s")
+    assert pair.left.ready
+
+
+def test_who_reports_often_does_not_give_up_who_reports_as_usual(joined):
+    """Section 6.2: a reduced minimum is one's own affair, and nobody is timed out by it."""
+    pair = joined(make_sender(rtcp_interval=ms(500)), make_receiver(peer=LEFT))
+    pair.run(seconds(600))
+    assert pair.events(pair.left, Closed) == []
     assert pair.left.ready
 
 
