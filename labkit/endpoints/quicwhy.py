@@ -18,8 +18,9 @@ from labkit.words.errors import AuthenticationError, RemoteProtocolError
 
 LONGEST: Final = 200
 """Characters of a peer's reason that are shown."""
-_PATTERN: Final = re.compile(r"\w+Pattern\(pattern=b?'?([^')]*)'?\)")
-"""How aioquic prints the names in a certificate: DNSPattern(pattern=b'streamer.lab')."""
+_PATTERN: Final = re.compile(r"\w+Pattern\(pattern=(?:b|\w+\()?'?([^')]*)'?\)+")
+"""How aioquic prints the names in a certificate: DNSPattern(pattern=b'streamer.lab'), and
+IPAddressPattern(pattern=IPv4Address('192.0.2.7'))."""
 TOKEN: Final = "token "  # noqa: S105 - a word
 """What the reason phrase of `Code.TOKEN` begins with; a `Reason` follows."""
 

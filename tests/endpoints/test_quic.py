@@ -37,6 +37,7 @@ from labkit.endpoints.quictls import (
     fingerprint,
     pins,
 )
+from labkit.endpoints.quicwhy import plain
 from labkit.wire.framing import HEADER, Kind, pack
 from labkit.words.errors import (
     AuthenticationError,
@@ -252,6 +253,17 @@ def test_a_certificate_for_another_name():
     first, second = refusals(sender(), receiver(credentials=listening("bank.example")))
     assert "hostname 'bank.example' doesn't match streamer.lab" in str(second.error)
     assert "refused our certificate" in str(first.error)
+
+
+def test_addresses_in_a_certificate_are_told_as_people_write_them():
+    """What aioquic says of a certificate as `labkit certs make` makes them."""
+    said = (
+        "hostname 'bank.example' doesn't match either of DNSPattern(pattern=b'localhost'), "
+        "IPAddressPattern(pattern=IPv4Address('127.0.0.1')), "
+        "IPAddressPattern(pattern=IPv6Address('::1'))"
+    )
+    names = "hostname 'bank.example' doesn't match either of localhost, 127.0.0.1, ::1"
+    assert plain(said) == names
 
 
 def test_a_certificate_of_an_authority_that_nobody_knows():
