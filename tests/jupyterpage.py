@@ -132,7 +132,7 @@ class Kernel:
         assert found["status"] == "ok", found
         return json.loads(ast.literal_eval(found["data"]["text/plain"]))
 
-    async def until(self, expression: str, seconds: float = 20) -> Any:
+    async def until(self, expression: str, seconds: float = 45) -> Any:
         """Its value as soon as it is true."""
         async with asyncio.timeout(seconds):
             while not (found := await self.value(expression)):

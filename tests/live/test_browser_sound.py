@@ -161,7 +161,7 @@ async def called(page, kernel: Kernel):
 
 async def held_up(kernel: Kernel):
     """While the kernel has no time two seconds of sound wait; then it goes on with the present."""
-    await kernel.value("0", before="time.sleep(3); came = microphone.received")
+    await kernel.value("0", before="time.sleep(4); came = microphone.received")
     await kernel.until("microphone.received > came + 150 and microphone.lost > 0")
     await kernel.value("0", before="listening = begin(listen(1))")
     await kernel.until("listening.done()")
