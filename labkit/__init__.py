@@ -59,7 +59,6 @@ _HOME = {
     "timelines": "labkit.lab.show",
     "to_ms": "labkit.words.units",
     "tone": "labkit.lab.sources",
-    "waveform": "labkit.lab.waveform",
     "wav": "labkit.lab.sources",
     "waveform": "labkit.lab.waveform",
 }
