@@ -9,7 +9,8 @@ is divided by the others, so that starting is not counted; starting is told apar
 - our grader, in the sandbox and without it (`trust`), checks from outside
 - `nbgrader autograde`, in its own kernel, and in the kernel of our sandbox
 - `otter run`, which starts for each submission. It is no dependency: its path is an option, and
-  without it it is left out. Its tests call the same checks; they find labkit by PYTHONPATH
+  without it it is left out. Its tests call the same checks, which find labkit by PYTHONPATH; its
+  environment needs ipykernel and numpy
 
 What is measured is the clock, since processor time of what is ended in a sandbox is counted by
 nobody. The goal is 10 times nbgrader's speed and 40 times otter's.
@@ -55,8 +56,6 @@ OK_FORMAT = True
 test = {{"name": "{name}", "points": {points}, "suites": [{{"scored": True, "type": "doctest",
     "cases": [{{"code": ">>> bool(check({name!r}, {wants}, seed=4711))\\nTrue"}}]}}]}}
 """
-
-Way = Callable[[Path], list[str]]
 
 
 def command(words: list[str], folder: Path, **environment: str) -> None:
@@ -116,11 +115,10 @@ def otter_tests(folder: Path) -> None:
 
 
 def otter(folder: Path, count: int, program: str) -> None:
-    roots = [str(bubblewrap.KIT.parent), *map(str, bubblewrap.packages())]
     for student in submitted(folder, count):
         shutil.copy(student / NAME / NOTEBOOK.name, folder / NOTEBOOK.name)
         words = [program, "run", "-a", "autograder.zip", "-o", ".", NOTEBOOK.name]
-        command(words, folder, PYTHONPATH=os.pathsep.join(roots[:1]))
+        command(words, folder, PYTHONPATH=str(bubblewrap.KIT.parent))
         found = json.loads((folder / "results.json").read_text(encoding="utf-8"))
         points = sum(test.get("score", 0) for test in found["tests"])
         assert points == sum(e.points for e in exercises(WEEK).values()), found
