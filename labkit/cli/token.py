@@ -17,8 +17,8 @@ MAKE_EXAMPLES = """\
   labkit token secret secret.txt                  32 bytes by chance, for its owner alone
 """
 ISSUE_EXAMPLES = """\
-  labkit token issue alice --secret secret.txt > alice.token       good for 12 hours
-  labkit token issue bob --secret secret.txt --hours 1
+  labkit token issue alice --secret secret.txt --out alice.token   good for 12 hours
+  labkit token issue bob --secret secret.txt --hours 1             to standard output
 """
 SHOW_EXAMPLES = """\
   labkit token show < alice.token                 what it says, true or not
@@ -42,6 +42,7 @@ def add(commands: Any) -> None:
     sub.add_argument("subject", metavar="NAME", help="whom it is for")
     sub.add_argument("--secret", type=Path, required=True, metavar="FILE")
     sub.add_argument("--hours", type=common.positive, default=12, help="good for so long (12)")
+    sub.add_argument("--out", type=Path, metavar="FILE", help="a new file for its owner alone")
     sub = common.subcommand(
         kinds, "show", "say what a token on standard input says", SHOW_EXAMPLES, show
     )
@@ -54,17 +55,23 @@ def secret(options: argparse.Namespace) -> int:
 
     make_secret(options.file)
     print(f"{options.file}: whoever reads it can make tokens. Next:")
-    print(f"  labkit token issue NAME --secret {options.file}")
+    print(f"  labkit token issue NAME --secret {options.file} --out NAME.token")
     return 0
 
 
 def issue(options: argparse.Namespace) -> int:
-    """Print a token, and nothing else."""
+    """Print a token and nothing else, or write it where nobody else reads it."""
     from labkit.core.token import issue as issue_token
-    from labkit.live.secretfile import read_secret
+    from labkit.live.secretfile import read_secret, write_private
 
     expires = int(time.time() + options.hours * 3600)
-    print(issue_token(read_secret(options.secret), options.subject, expires))
+    token = issue_token(read_secret(options.secret), options.subject, expires)
+    if options.out is None:
+        print(token)
+    else:
+        write_private(options.out, token + "\n")
+        print(f"{options.out}: whoever has it may listen. Next, for {options.subject}:")
+        print(f"  receiver connect --proto wss --addr HOST:PORT --token {options.out}")
     return 0
 
 

@@ -35,7 +35,7 @@ DATAGRAMS: Final = ("udp", "rtp", "quic")
 PROTOS: Final = (*STREAMS, *DATAGRAMS)
 SECURE: Final = ("wss", "quic")
 """Those with certificates."""
-ADMITTING: Final = ("ws", "wss", "quic")
+ADMITTING: Final = ("wss", "quic", "ws")
 """Those that can ask for a token."""
 
 

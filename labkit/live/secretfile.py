@@ -45,7 +45,7 @@ def read_secret(path: Path) -> bytes:
 
 def read_token(path: Path) -> str:
     """The token in a file, not checked."""
-    remedy = "labkit token issue --secret FILE > token.txt, where the secret is"
+    remedy = "labkit token issue NAME --secret FILE --out token.txt, where the secret is"
     token = _read(path, remedy)
     if not token or len(token) > MAX_TOKEN:
         raise BadInput(f"{path} holds no token", remedy)

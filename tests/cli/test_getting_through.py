@@ -119,10 +119,10 @@ def test_who_is_not_wanted_is_told_why_and_counted(proto, folder, tmp_path):
     ("command", "remedy"),
     [
         ("streamer serve --proto wss --certs nowhere --source tone", "labkit certs make"),
-        ("streamer serve --proto tcp --secret x --source tone", "--proto ws"),
+        ("streamer serve --proto tcp --secret x --source tone", "--proto wss"),
         ("streamer serve --proto ws --secret nowhere --source tone", "labkit token secret"),
         ("receiver connect --proto quic --addr localhost:1 --certs nowhere", "labkit certs make"),
-        ("receiver connect --proto udp --addr localhost:1 --token x", "--proto ws"),
+        ("receiver connect --proto udp --addr localhost:1 --token x", "--proto wss"),
     ],
 )
 def test_what_is_missing_is_said_before_anything_is_sent(command, remedy, tmp_path):
@@ -130,6 +130,18 @@ def test_what_is_missing_is_said_before_anything_is_sent(command, remedy, tmp_pa
     program = run(*command.split(), *more)
     assert program.process.returncode == 2
     assert remedy in program.output
+
+
+def test_a_token_in_a_file_is_for_its_owner(folder, tmp_path):
+    words = ["labkit", "token", "issue", "bob", "--secret", folder / "secret"]
+    told = run(*words, "--out", tmp_path / "token")
+    assert told.process.returncode == 0
+    token = (tmp_path / "token").read_text().strip()
+    assert token.count(".") == 1
+    assert token not in told.output
+    assert os.name != "posix" or stat.S_IMODE((tmp_path / "token").stat().st_mode) == 0o600
+    again = run(*words, "--out", tmp_path / "token")
+    assert (again.process.returncode, "already there" in again.output) == (2, True)
 
 
 def test_srtp_by_a_handshake_with_the_right_one(folder, tmp_path):
