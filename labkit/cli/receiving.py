@@ -107,7 +107,12 @@ def _remedy(options: argparse.Namespace) -> str:
     if options.addr is None:
         return f"is somebody sending to the address in {options.sdp}?"
     host, port = options.addr
-    return f"is it running?  streamer serve --proto {options.proto} --host {host} --port {port}"
+    serve = f"is it running?  streamer serve --proto {options.proto}"
+    if is_group(host):
+        return f"{serve} --to {host}:{port}, by the network of --interface"
+    unpinned = options.proto == "rtp" and not options.pin
+    encrypted = "; if with --srtp dtls, give the --pin that it prints" if unpinned else ""
+    return f"{serve} --host {host} --port {port}{encrypted}"
 
 
 class _Listener:

@@ -32,7 +32,7 @@ from prometheus_client.registry import Collector
 import labkit
 from labkit.live.clock import now
 from labkit.live.metrics import Figures, FiguresCollector
-from labkit.words.errors import BadInput
+from labkit.live.sockopts import cannot_bind
 
 MAX_CONNECTIONS: Final = 8
 MAX_REQUEST: Final = 8192
@@ -78,8 +78,9 @@ class Exporter:
         try:
             self._server = await asyncio.start_server(self._serve, host, port, limit=MAX_REQUEST)
         except OSError as error:
-            what = f"metrics cannot be served on {host}:{port}: {error.strerror or error}"
-            raise BadInput(what, "another port, or --metrics 0 for any free one") from error
+            raise cannot_bind(
+                f"metrics cannot be served on {host}:{port}", error, "--metrics 0"
+            ) from error
 
     async def close(self) -> None:
         """End, with every connection."""

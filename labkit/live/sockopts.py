@@ -20,12 +20,31 @@ was tried here: the table is from their documents and from those who fell into i
 """
 
 import errno
+import os
 import socket
 import sys
 from contextlib import suppress
-from typing import Any
+from typing import Any, Final
 
 from labkit.words.dscp import Mark, name_of, read_tos
+from labkit.words.errors import BadInput
+
+_INSTEAD: Final = {
+    errno.EADDRNOTAVAIL: "an address of this machine, such as 127.0.0.1",
+    errno.EACCES: "a port above 1023",
+}
+
+
+def cannot_bind(what: str, error: OSError, free: str = "--port 0") -> BadInput:
+    """Why an address cannot be had, in the system's words, and what to take instead.
+
+    `what` begins the sentence, and `free` asks for any free port. asyncio puts words of its own
+    into `strerror`, so of the system's errors only the number is believed.
+    """
+    if error.errno is None or isinstance(error, socket.gaierror):
+        return BadInput(f"{what}: {error.strerror or error}", "an address of this machine")
+    another = f"another port, or {free} for any free one"
+    return BadInput(f"{what}: {os.strerror(error.errno)}", _INSTEAD.get(error.errno, another))
 
 
 def no_delay(sock: socket.socket, on: bool = True) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 from labkit.core.reconnect import Backoff
 from labkit.live.clock import now
 from labkit.live.driver import Driver
-from labkit.live.sockopts import limit_unsent, no_delay
+from labkit.live.sockopts import cannot_bind, limit_unsent, no_delay
 from labkit.words.errors import BadInput
 from labkit.words.machine import Event, StreamMachine
 from labkit.words.units import to_seconds
@@ -212,10 +212,7 @@ async def serve_tcp(
             accept, host, port, reuse_address=True, family=socket.AF_UNSPEC
         )
     except OSError as error:
-        raise BadInput(
-            f"cannot listen on TCP {host}:{port}: {_why(error)}",
-            "another port, or --port 0 for any free one",
-        ) from error
+        raise cannot_bind(f"cannot listen on TCP {host}:{port}", error) from error
 
 
 def _why(error: OSError) -> str:

@@ -24,8 +24,7 @@ from typing import Final, Self
 from labkit.core.impairment import Impairment
 from labkit.live.clock import now
 from labkit.live.relaying import MAX_CLIENTS, Address, both_directions, resolve
-from labkit.live.sockopts import no_delay
-from labkit.words.errors import BadInput
+from labkit.live.sockopts import cannot_bind, no_delay
 from labkit.words.linkspec import LinkSpec, Step
 from labkit.words.profile import Profile
 from labkit.words.units import to_seconds
@@ -85,9 +84,8 @@ class TcpRelay:
         try:
             relay._server = await asyncio.start_server(relay._accept, *listen, limit=SEGMENT)
         except OSError as error:
-            raise BadInput(
-                f"cannot listen on TCP {listen[0]}:{listen[1]}: {error.strerror or error}",
-                "another port, or port 0 for any free one",
+            raise cannot_bind(
+                f"cannot listen on TCP {listen[0]}:{listen[1]}", error, "port 0"
             ) from error
         return relay
 

@@ -16,8 +16,7 @@ from labkit.live.batch import Batch
 from labkit.live.clock import now
 from labkit.live.driver import Driver
 from labkit.live.outlet import outlet
-from labkit.live.sockopts import receive_buffer, send_buffer
-from labkit.words.errors import BadInput
+from labkit.live.sockopts import cannot_bind, receive_buffer, send_buffer
 from labkit.words.machine import DatagramMachine, Event, SpreadingMachine
 
 RECEIVE_BUFFER = 1 << 20
@@ -125,10 +124,7 @@ def udp_socket(host: str, port: int) -> socket.socket:
         sock.bind((host, port))
     except OSError as error:
         sock.close()
-        raise BadInput(
-            f"cannot receive on UDP {host}:{port}: {error.strerror or error}",
-            "another port, or --port 0 for any free one",
-        ) from error
+        raise cannot_bind(f"cannot receive on UDP {host}:{port}", error) from error
     return sock
 
 

@@ -1,12 +1,21 @@
 """Socket options on real sockets: what the kernel says afterwards is what counts."""
 
 import errno
+import os
 import socket
 import sys
 
 import pytest
 
-from labkit.live.sockopts import no_delay, receive_buffer, reuse_address, send_buffer
+from labkit.live.sockopts import (
+    cannot_bind,
+    no_delay,
+    receive_buffer,
+    reuse_address,
+    send_buffer,
+)
+from labkit.live.udp import udp_socket
+from labkit.words.errors import BadInput
 
 
 @pytest.fixture
@@ -16,6 +25,21 @@ def udp():
         sock.bind(("127.0.0.1", 0))
         sock.setblocking(False)
         yield sock
+
+
+def test_an_address_of_another_machine_is_no_matter_of_ports():
+    """192.0.2.0/24 is nobody's (RFC 5737)."""
+    with pytest.raises(BadInput) as said:
+        udp_socket("192.0.2.1", 0)
+    assert "address of this machine" in said.value.remedy
+
+
+def test_a_busy_port_is_told_in_the_system_s_words():
+    """asyncio's own say the address twice."""
+    error = OSError(errno.EADDRINUSE, "error while attempting to bind on address ('::1', 5)")
+    told = cannot_bind("cannot listen on TCP [::1]:5", error)
+    assert str(told).startswith(f"cannot listen on TCP [::1]:5: {os.strerror(errno.EADDRINUSE)}")
+    assert "another port" in told.remedy
 
 
 @pytest.mark.parametrize("on", [True, False])
