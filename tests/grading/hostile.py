@@ -128,7 +128,7 @@ SECRETS = [
 import os, labkit
 kit = os.path.dirname(labkit.__file__)
 root = os.path.dirname(kit)
-for path in ("/etc/passwd", "/etc/shadow", "/proc/1/environ", "/root/.ssh", "/home", "/var", "/run",
+for path in ("/etc/passwd", "/etc/shadow", "/proc/1/environ", "/root", "/home", "/var", "/run",
              "/sys", "/usr/bin", "SECRET", root + "/solutions", root + "/tests", root + "/.git",
              kit + "/checks/week01.py", kit + "/checks/week06.py", kit + "/checks/bench.py",
              kit + "/grading/sandbox.py", kit + "/cli/labkit.py", kit + "/data/solutions"):
