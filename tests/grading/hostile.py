@@ -128,7 +128,8 @@ SECRETS = [
 import os, labkit
 kit = os.path.dirname(labkit.__file__)
 root = os.path.dirname(kit)
-for path in ("/etc/passwd", "/etc/shadow", "/proc/1/environ", "/root", "/home", "/var", "/run",
+keys = os.path.join("/root", ".ssh")
+for path in ("/etc/passwd", "/etc/shadow", "/proc/1/environ", keys, "/home", "/var", "/run",
              "/sys", "/usr/bin", "SECRET", root + "/solutions", root + "/tests", root + "/.git",
              kit + "/checks/week01.py", kit + "/checks/week06.py", kit + "/checks/bench.py",
              kit + "/grading/sandbox.py", kit + "/cli/labkit.py", kit + "/data/solutions"):
