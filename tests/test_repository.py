@@ -32,7 +32,7 @@ TOP_LEVEL = {
 }
 # Written so that these lines do not match themselves.
 UNSPEAKABLE = re.compile(
-    r"(py[p]i|python[h]osted|npm[j]s|deb[i]an)\.org|/(home|roo[t]|Users)/\w|/wor[k]/|/tm[p]/w/"
+    r"(py[p]i|python[h]osted|npm[j]s|deb[i]an)\.org|/(home|Users)/\w|/roo[t]/|/wor[k]/|/tm[p]/w/"
 )
 
 
