@@ -32,6 +32,7 @@ import pylibsrtp
 from labkit.core.conversation import Conversation
 from labkit.core.fanout import Sealed, Sealer, Sealing, Tally
 from labkit.core.session import Refused, Stats
+from labkit.endpoints.srtpcall import Calls, protecting, unprotecting
 from labkit.wire.rtp import HEADER_SIZE
 from labkit.wire.sdes import MOST_PACKETS, MasterKey, Suite, without_keys
 from labkit.words.errors import AuthenticationError, BadInput, LocalProtocolError
@@ -116,11 +117,11 @@ class Srtp(Sealer):
         self._events: list[Event] = []
         self._left = ours.lifetime
         self._ends = ours.lifetime < MOST_PACKETS
-        outbound = context(ours, pylibsrtp.Policy.SSRC_ANY_OUTBOUND)
-        self._protect, self._protect_rtcp = outbound.protect, outbound.protect_rtcp
-        self._inbound: pylibsrtp.Session | None = None
+        outbound = protecting(context(ours, pylibsrtp.Policy.SSRC_ANY_OUTBOUND))
+        self._protect, self._protect_rtcp = outbound
+        self._inbound: Calls | None = None
         if theirs is not None:
-            self._inbound = context(theirs, pylibsrtp.Policy.SSRC_ANY_INBOUND)
+            self._inbound = unprotecting(context(theirs, pylibsrtp.Policy.SSRC_ANY_INBOUND))
         self._streams: set[bytes] = set()  # the SSRCs in `_inbound`
         session.description = without_keys(session.description)  # it will be shown
 
@@ -222,7 +223,7 @@ class Srtp(Sealer):
             self._refuse(Reason.CROWDED)
             return
         try:
-            plain = inbound.unprotect_rtcp(data) if rtcp else inbound.unprotect(data)
+            plain = inbound.rtcp(data) if rtcp else inbound.rtp(data)
         except pylibsrtp.Error as error:
             self._refuse(SAID.get(str(error), Reason.UNREADABLE))
         except ValueError:  # longer than any packet of ours
