@@ -25,7 +25,7 @@ This module knows no socket, no clock and no codec, and not how a frame is laid 
 from collections.abc import Sequence
 from enum import Enum
 from functools import lru_cache
-from typing import Final
+from typing import Final, Protocol
 
 from labkit.core.automaton import follow
 from labkit.core.flowcontrol import SendQueue
@@ -126,11 +126,33 @@ _pack_once: Final = lru_cache(maxsize=8)(pack)
 Eight, because a voice may speak at several bitrates."""
 
 
+class Decoder(Protocol):
+    """What gives the frames of a byte stream back: `FrameDecoder`, or one of your own."""
+
+    @property
+    def error(self) -> WireError | None:
+        """Why it reads no more, or None."""
+
+    def receive(self, data: bytes) -> Sequence[tuple[Kind, Packet]]:
+        """Take bytes, give the frames that are now complete. `WireError` when they are wrong."""
+
+    def receive_eof(self) -> None:
+        """The stream has ended. `WireError` when that was in mid-frame."""
+
+
 class StreamSession:
-    """One end of the conversation; `description` is the SDP that a sender answers with."""
+    """One end of the conversation; `description` is the SDP that a sender answers with.
+
+    `decoder` reads what comes, in the place of a `FrameDecoder`.
+    """
 
     def __init__(
-        self, role: Role, description: str = "", *, limits: Limits = DEFAULT_LIMITS
+        self,
+        role: Role,
+        description: str = "",
+        *,
+        limits: Limits = DEFAULT_LIMITS,
+        decoder: Decoder | None = None,
     ) -> None:
         self.role = role
         self.description = description
@@ -142,7 +164,7 @@ class StreamSession:
         """Media frames that wait while the wire is full; it counts what it drops."""
         self._answer = pack(Packet(0, 0, description.encode()), Kind.DESCRIPTION)
         self._table = TRANSITIONS[role]
-        self._decoder = FrameDecoder()
+        self._decoder: Decoder = FrameDecoder() if decoder is None else decoder
         self._out: list[bytes] = []
         self._paused = False
         self._sent = self._sent_octets = self._received = 0

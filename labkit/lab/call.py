@@ -6,8 +6,8 @@
 
 `simulate` runs in virtual time and gives the same result on every machine; `run` drives the same
 objects on real sockets, through a relay that impairs real datagrams as the profile says. Any part
-can be yours: the source, the codec, the link, the jitter buffer, the delay policy. The source can
-be a microphone, and a speaker can play what is heard while it is heard (`labkit.lab.livesound`):
+can be yours: the source, the codec, the link, the jitter buffer, the delay policy, the decode loop
+(`labkit.endpoints.receiver.DecodeLoop`). The source can be a microphone, and a speaker can play what is heard while it is heard (`labkit.lab.livesound`):
 
     await Call(BrowserMicrophone(), link="wifi-busy").run(10, speaker=BrowserSpeaker())
 
@@ -24,17 +24,19 @@ from labkit.codec.face import Codec
 from labkit.codec.opus import Opus
 from labkit.core import timeline
 from labkit.core.datagramsession import DatagramSession
-from labkit.core.rtpsession import RtpSession
+from labkit.core.rtpsession import USUAL_INTERVAL, RtpSession
 from labkit.core.session import Role
 from labkit.core.source import Clip
 from labkit.core.streamsession import StreamSession
-from labkit.endpoints.receiver import Buffer, Receiver
+from labkit.endpoints.receiver import Buffer, DecodeLoop, Receiver
 from labkit.endpoints.sender import Sender
 from labkit.endpoints.srtp import Srtp, new_key
 from labkit.endpoints.voice import Voice
+from labkit.lab.decoders import as_decoder
 from labkit.lab.layered import STREAMS, layered
 from labkit.lab.livesound import LiveSink, LiveSource
 from labkit.lab.notes import Notes
+from labkit.lab.ownheader import OwnHeader
 from labkit.lab.quic import QUIC, quic_session
 from labkit.lab.result import Result
 from labkit.lab.sources import converted, speech
@@ -57,9 +59,13 @@ class Call:
     """One voice over one network.
 
     `jitter_buffer` is a class, a function that makes a buffer, or a buffer (which is copied, so
-    that a call can be made twice); without it a `JitterBuffer` plays by `policy`. `link` is a
+    that a call can be made twice); without it a `JitterBuffer` plays by `policy`. So is `decode_loop`,
+    which decides how each frame is made; with one, `fec` and `conceal` say nothing. `link` is a
     profile or its name; it is the listener's network, so voice comes `down` and reports go `up`.
     `seed` decides everything random: the network's dice and the first sequence number.
+
+    Over TCP, `decoder` makes what gives the listener its frames back, and without `nodelay` small
+    segments are left to Nagle's algorithm (on real sockets to the system's).
     """
 
     source: Clip | LiveSource | None = None
@@ -68,10 +74,17 @@ class Call:
     transport: str = "rtp"
     jitter_buffer: Buffer | Callable[[], Buffer] | None = None
     policy: Any = None
+    decoder: Callable[[], Any] | None = None
+    nodelay: bool = True
     fec: bool = True
     conceal: bool = True
+    decode_loop: DecodeLoop | Callable[[], DecodeLoop] | None = None
     seed: int = 0
     name: str = ""
+    rtcp_interval: int = USUAL_INTERVAL
+    """Between two reports of RTCP, in nanoseconds: 0.4 to 1.2 times as long, by the dice."""
+    header: OwnHeader | None = None
+    """Somebody else's RTP header, in place of the kit's."""
     watch: Callable[[Receiver], None] | None = field(default=None, repr=False, compare=False)
     """Is given the receiver as soon as it is made: so a dashboard looks into a call."""
     profile: Profile = field(init=False)
@@ -111,7 +124,8 @@ class Call:
         world = World(self.seed, tap=tap)
         world.add(sender, ALICE)
         world.add(receiver, BOB)
-        world.connect(receiver, sender, self.profile, stream=self.transport in STREAMS)
+        stream = self.transport in STREAMS
+        world.connect(receiver, sender, self.profile, stream=stream, nodelay=self.nodelay)
         notes = Notes()
         world.on_event(receiver, notes.take)
         world.run(until=length * 2 + seconds(60), stop=lambda: notes.finished)
@@ -142,10 +156,11 @@ class Call:
         receiver = Receiver(
             self._session(Role.RECEIVER, peer, wallclock_offset),
             self.codec,
-            buffer=self._buffer(),
+            buffer=_fresh(self.jitter_buffer, "push"),
             policy=copy.deepcopy(self.policy),
             fec=self.fec,
             conceal=self.conceal,
+            loop=_fresh(self.decode_loop, "turn"),
         )
         if self.watch is not None:
             self.watch(receiver)
@@ -157,7 +172,9 @@ class Call:
         format_ = self.codec.format
         description = sdp.describe(format_, host=ALICE[0], port=ALICE[1])
         if self.transport in STREAMS:
-            return layered(StreamSession(role, description), self.transport)
+            own = self.decoder if role is Role.RECEIVER else None
+            decoder = as_decoder(own) if own else None
+            return layered(StreamSession(role, description, decoder=decoder), self.transport)
         if self.transport in QUIC:
             return quic_session(role, description, self.transport, peer)
         if self.transport == "udp":
@@ -169,22 +186,14 @@ class Call:
             ssrc=ssrc,
             clock_rate=format_.clock_rate,
             rng=Random(f"{self.seed} {role.value}"),
+            rtcp_interval=self.rtcp_interval,
             wallclock_offset=wallclock_offset,
         )
         if self.transport == "rtp":
-            return session
+            return session if self.header is None else self.header.around(session)
         keys = {end: new_key(rng=Random(f"{self.seed} {end.value} key")) for end in Role}
         theirs = keys[Role.RECEIVER if role is Role.SENDER else Role.SENDER]
         return Srtp(session, keys[role], theirs)
-
-    def _buffer(self) -> Buffer | None:
-        made = self.jitter_buffer
-        if made is None or (callable(made) and not hasattr(made, "push")):
-            return made() if made is not None else None
-        if isinstance(made, type):
-            fresh: Buffer = made()
-            return fresh
-        return copy.deepcopy(made)  # type: ignore[return-value]
 
     def result(
         self,
@@ -212,6 +221,15 @@ class Call:
             conceal=self.conceal,
             tap=tap,
         )
+
+
+def _fresh(given: Any, verb: str) -> Any:
+    """A part that no call has used: made by its class or by a function, or copied."""
+    if given is None:
+        return None
+    if isinstance(given, type) or (callable(given) and not hasattr(given, verb)):
+        return given()
+    return copy.deepcopy(given)
 
 
 def codec_name(codec: Codec) -> str:

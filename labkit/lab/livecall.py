@@ -157,7 +157,7 @@ async def _over_tcp(call: "Call", live: _Live) -> tuple[Sender, Receiver]:
     watch = Stopwatch(call.codec)
     watched = replace(call, codec=watch)
     sender, receiver = watch.sender(watched.sender()), watch.receiver(watched.receiver(None))
-    alice = TcpConnection(sender)
+    alice = TcpConnection(sender, nodelay=call.nodelay)
     server = await serve_tcp(lambda: alice)
     address = server.sockets[0].getsockname()[:2]
     async with await TcpRelay.start(("127.0.0.1", 0), address, call.profile, call.seed) as relay:

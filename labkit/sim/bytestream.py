@@ -1,8 +1,9 @@
 """A reliable, ordered stream of bytes over a lossy link: a model, not TCP.
 
 It has what a listener hears of TCP and leaves out the rest. What is written is cut into segments
-of at most 1448 bytes and sent at once (as with TCP_NODELAY), each is acknowledged as it comes,
-and what is lost is sent again:
+of at most 1448 bytes and sent at once, as with TCP_NODELAY; or else a small one waits while anything
+is unacknowledged, and grows meanwhile (Nagle's algorithm, RFC 9293 section 3.7.4). Each segment is
+acknowledged as it comes, and what is lost is sent again:
 
     three segments sent later arrived       ─>  send this one again, at once
     nothing was acknowledged for an RTO     ─>  send the oldest one again, and double the RTO
@@ -12,8 +13,8 @@ reason why a voice over TCP stops and then hurries. The RTO is RFC 6298's with L
 minimum. An acknowledgement says which segment caused it and when that was sent, as selective
 acknowledgements (RFC 2018) and timestamps (RFC 7323) do.
 
-Left out: the handshake, congestion control (the window is fixed), delayed acknowledgements,
-Nagle's algorithm, flow control by the reader, resets.
+Left out: the handshake, congestion control (the window is fixed), delayed acknowledgements, flow
+control by the reader, resets.
 
 This module knows no frames and no machine. Times are int nanoseconds, passed in.
 """
@@ -74,7 +75,9 @@ class ByteStream:
     `forth` carries the segments, `back` the acknowledgements.
     """
 
-    def __init__(self, forth: Impairment, back: Impairment, *, window: int = WINDOW) -> None:
+    def __init__(
+        self, forth: Impairment, back: Impairment, *, window: int = WINDOW, nodelay: bool = True
+    ) -> None:
         self.retransmissions = 0
         """Segments sent again, whatever the reason."""
         self.timeouts = 0
@@ -86,6 +89,7 @@ class ByteStream:
         self._forth = forth
         self._back = back
         self._window = window
+        self._nodelay = nodelay
         # The writer's end. Positions count bytes from the beginning of the stream.
         self._unsent: deque[bytes] = deque()
         self._eof_wanted = self._eof_sent = False
@@ -107,9 +111,11 @@ class ByteStream:
 
     def write(self, data: bytes, now: int) -> None:
         """Append bytes to the stream."""
+        self.waiting += len(data)
+        if self._unsent and not self._nodelay and len(self._unsent[-1]) < MSS:
+            data = self._unsent.pop() + data  # what waits for Nagle grows
         for at in range(0, len(data), MSS):
             self._unsent.append(data[at : at + MSS])
-        self.waiting += len(data)
         self._send_more(now)
 
     def write_eof(self, now: int) -> None:
@@ -119,13 +125,17 @@ class ByteStream:
 
     def _send_more(self, now: int) -> None:
         end = self._acknowledged + self._window
-        while self._unsent and self._next + len(self._unsent[0]) <= end:
+        while self._unsent and self._next + len(self._unsent[0]) <= end and self._may_go():
             data = self._unsent.popleft()
             self.waiting -= len(data)
             self._send_new(data, self._next + len(data), now)
         if self._eof_wanted and not self._eof_sent and not self._unsent:
             self._eof_sent = True
             self._send_new(b"", self._next + 1, now)  # the end counts as one byte, as FIN does
+
+    def _may_go(self) -> bool:
+        """Nagle: a small segment waits while anything is unacknowledged."""
+        return self._nodelay or not self._flying or len(self._unsent[0]) == MSS
 
     def _send_new(self, data: bytes, end: int, now: int) -> None:
         segment = _Segment(self._next, data, end)

@@ -76,19 +76,20 @@ class World:
         profile: Profile | None = None,
         *,
         stream: bool = False,
+        nodelay: bool = True,
         gateway: bool = False,
     ) -> Link:
         """Lay a link between two machines: `profile.up` from `a` to `b`, `profile.down` back.
 
-        It carries datagrams, or with `stream` one byte stream, which is open at once. With
-        `gateway` it also takes all that `a` sends to addresses to which no link leads: so a host
+        It carries datagrams, or with `stream` one byte stream, which is open at once and, without
+        `nodelay`, leaves small segments to Nagle's algorithm. With `gateway` it also takes all that `a` sends to addresses to which no link leads: so a host
         stands behind a NAT. Machines that are not in the world yet are added.
         """
         for machine in (a, b):
             if id(machine) not in self._hosts:
                 self.add(machine)
         if stream:
-            return self._connect_stream(a, b, profile)
+            return self._connect_stream(a, b, profile, nodelay=nodelay)
         first, second = self._host(a), self._host(b)
         if not isinstance(first, DatagramHost) or not isinstance(second, DatagramHost):
             raise LocalProtocolError("the end of a byte stream has no other link")
@@ -99,11 +100,15 @@ class World:
             first.gateway = (link.up, second)
         return link
 
-    def _connect_stream(self, a: Machine, b: Machine, profile: Profile | None) -> Link:
+    def _connect_stream(
+        self, a: Machine, b: Machine, profile: Profile | None, *, nodelay: bool
+    ) -> Link:
         link = self._link(profile, TCP_HEADERS)
         first, second = self._stream_host(a), self._stream_host(b)
-        first.outgoing = Pipe(self, ByteStream(link.up, link.down), first, second)
-        second.outgoing = Pipe(self, ByteStream(link.down, link.up), second, first)
+        forth = ByteStream(link.up, link.down, nodelay=nodelay)
+        back = ByteStream(link.down, link.up, nodelay=nodelay)
+        first.outgoing = Pipe(self, forth, first, second)
+        second.outgoing = Pipe(self, back, second, first)
         return link
 
     def _stream_host(self, machine: Machine) -> StreamHost:

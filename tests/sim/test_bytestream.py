@@ -195,3 +195,44 @@ def test_over_any_link_what_is_read_is_what_was_written(there, back, seed, write
     total = b"".join(writes)
     assert total.endswith(b"".join(data for _, data in read))
     assert s.waiting == 0
+
+
+# Nagle's algorithm (RFC 9293 section 3.7.4) -----------------------------------------------------
+
+
+def test_a_small_segment_waits_for_what_is_unacknowledged_and_grows():
+    """The first byte leaves at once; the next four wait 100 ms for its acknowledgement."""
+    read = frames(stream(nodelay=False), 7)
+    assert read == [(ms(50), b"\0"), (ms(150), b"\1\2\3\4"), (ms(250), b"\5\6")]
+
+
+def test_a_full_segment_does_not_wait():
+    s = stream(nodelay=False)
+    for _ in range(3):
+        s.write(bytes(700), 0)
+    assert s.waiting == 1400
+    s.write(bytes(700), ms(1))
+    assert [(at, len(data)) for at, data in run(s)] == [
+        (ms(50), 700), (ms(51), MSS), (ms(151), 2100 - MSS),
+    ]  # fmt: skip
+
+
+def test_the_end_waits_for_what_nagle_holds():
+    s = stream(nodelay=False)
+    s.write(b"a", 0)
+    s.write(b"b", 0)
+    s.write_eof(0)
+    assert run(s) == [(ms(50), b"a"), (ms(150), b"b")]
+    assert s.ended
+
+
+@given(st.lists(st.integers(1, 4000), max_size=40), st.integers(0, 60))
+def test_nagle_changes_when_and_never_what(sizes, gap):
+    sent = [bytes([number]) * size for number, size in enumerate(sizes)]
+    s = stream(delay=ms(10), nodelay=False)
+    read = []
+    for number, data in enumerate(sent):
+        read += run(s, number * ms(gap))
+        s.write(data, number * ms(gap))
+    assert b"".join(data for _, data in read + run(s)) == b"".join(sent)
+    assert s.waiting == 0
