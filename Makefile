@@ -9,18 +9,19 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 WEEK ?= week06_jitter_buffer
+PAGES ?= $(wildcard notebooks/*.ipynb)
 FUZZ_SECONDS ?= 600
 FUZZ := .venv-fuzz
 
 .DEFAULT_GOAL := help
-.PHONY: help lab demo test style types bench siege engines netem-kernel fuzz dist lock clean
+.PHONY: help lab demo test pages style types bench siege engines netem-kernel fuzz dist lock clean
 
 help: ## this list
 	@echo "labkit: real-time networking by ear"
 	@echo
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
 	@echo
-	@echo "PYTHON=python3.12 chooses the Python, WEEK=… the notebook of 'lab', FUZZ_SECONDS=… how long 'fuzz' runs."
+	@echo "PYTHON=python3.12 chooses the Python, WEEK=… the notebook of 'lab', PAGES=… those of 'pages', FUZZ_SECONDS=… how long 'fuzz' runs."
 
 lab: $(VENV)/.system-lab $(VENV)/.installed ## open the labs in JupyterLab
 	$(BIN)/jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) notebooks/$(WEEK).ipynb
@@ -37,6 +38,9 @@ style: $(VENV)/.installed ## format and lint, changing nothing
 
 types: $(VENV)/.installed ## mypy, strict
 	$(BIN)/mypy
+
+pages: $(VENV)/.system-test $(VENV)/.installed ## every notebook as JupyterLab shows it, in pictures
+	$(BIN)/python tests/pages.py --into build/pages $(PAGES)
 
 bench: $(VENV)/.installed ## every benchmark, with its peers, as ratios
 	@for bench in $(filter-out benchmarks/gstreamer_% %_picture.py benchmarks/siege.py,$(wildcard benchmarks/*.py)); do echo "== $$bench"; $(BIN)/python $$bench || exit 1; done
