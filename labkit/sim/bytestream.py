@@ -1,9 +1,9 @@
 """A reliable, ordered stream of bytes over a lossy link: a model, not TCP.
 
 It has what a listener hears of TCP and leaves out the rest. What is written is cut into segments
-of at most 1448 bytes and sent at once, as with TCP_NODELAY; or else a small one waits while anything
-is unacknowledged, and grows meanwhile (Nagle's algorithm, RFC 9293 section 3.7.4). Each segment is
-acknowledged as it comes, and what is lost is sent again:
+of at most 1448 bytes and sent at once, as with TCP_NODELAY; or else a small one waits while
+anything is unacknowledged, and grows meanwhile (Nagle's algorithm, RFC 9293 section 3.7.4). Each
+segment is acknowledged as it comes, and what is lost is sent again:
 
     three segments sent later arrived       ─>  send this one again, at once
     nothing was acknowledged for an RTO     ─>  send the oldest one again, and double the RTO

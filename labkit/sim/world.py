@@ -21,9 +21,9 @@ from collections.abc import Callable
 from typing import Any
 
 from labkit.core.impairment import UDP_HEADERS
-from labkit.sim.bytestream import TCP_HEADERS, ByteStream
+from labkit.sim.bytestream import TCP_HEADERS, WINDOW, ByteStream
 from labkit.sim.clock import SkewedClock, VirtualClock
-from labkit.sim.host import DatagramHost, Host, Pipe, RoutedHost, StreamHost
+from labkit.sim.host import HIGH_WATER, DatagramHost, Host, Pipe, RoutedHost, StreamHost
 from labkit.sim.link import Link
 from labkit.sim.tap import Tap
 from labkit.words.errors import LocalProtocolError
@@ -82,8 +82,9 @@ class World:
         """Lay a link between two machines: `profile.up` from `a` to `b`, `profile.down` back.
 
         It carries datagrams, or with `stream` one byte stream, which is open at once and, without
-        `nodelay`, leaves small segments to Nagle's algorithm. With `gateway` it also takes all that `a` sends to addresses to which no link leads: so a host
-        stands behind a NAT. Machines that are not in the world yet are added.
+        `nodelay`, leaves small segments to Nagle's algorithm. With `gateway` it also takes all that
+        `a` sends to addresses to which no link leads: so a host stands behind a NAT. Machines that
+        are not in the world yet are added.
         """
         for machine in (a, b):
             if id(machine) not in self._hosts:
