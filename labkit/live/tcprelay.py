@@ -125,6 +125,8 @@ class TcpRelay:
         self._connections.add(task)
         try:
             await self._relay(reader, writer)
+        except asyncio.CancelledError:
+            pass  # `close` has cut it; Python 3.11 logs an error when a task of a server ends so
         finally:
             self._connections.discard(task)
             writer.close()

@@ -340,3 +340,22 @@ def test_tcp_what_breaks_a_stream_is_taken_out_of_every_step():
     assert (safe.gemodel, safe.duplicate, safe.reorder, safe.corrupt) == (None, 0, None, 0)
     assert safe.steps[0].spec.loss == 0
     assert safe.steps[0].spec.delay == ms(7)
+
+
+def test_tcp_closing_with_a_connection_open_says_nothing():
+    """Python 3.11 would log an error of the server's task; in a notebook everybody sees it."""
+    complaints: list[dict[str, object]] = []
+
+    async def main():
+        asyncio.get_running_loop().set_exception_handler(lambda _, what: complaints.append(what))
+        async with echo_server() as server:
+            relay = await TcpRelay.start(LOCAL, server, profile())
+            reader, writer = await asyncio.open_connection(*relay.address)
+            writer.write(b"hello")
+            assert await reader.readexactly(5) == b"hello"
+            await relay.close()
+            assert await reader.read() == b""
+            writer.close()
+            assert complaints == []  # before the echo server's own task is cut
+
+    asyncio.run(main())
