@@ -11,6 +11,9 @@ them: `peek()` (the packet next in turn, for FEC), `holding` (this None means "w
 `deadline()` (when the next frame is due), and its length (0: at the end, nothing is left to play).
 What a buffer raises is not caught; what it must not return is a `BadInput` that names its class.
 
+A `DecodeLoop` can decide instead of us what each turn plays: it is asked at every turn but those
+at which the buffer says "wait".
+
 This module knows neither the wire, nor the codec, nor the sound card.
 """
 
@@ -39,6 +42,10 @@ from labkit.words.units import ms, ns_to_ticks, seconds, ticks_to_ns
 FEC, PLC, SILENCE = 1, 2, 3
 """How a missing frame was concealed, in the trace."""
 
+DECODE = 0
+CHOICES = {"decode": DECODE, "fec": FEC, "plc": PLC, "silence": SILENCE}
+"""What a decode loop can answer."""
+
 PATIENCE = seconds(1)
 """How long a buffer that cannot say whether it is empty is asked for more after the end."""
 
@@ -51,6 +58,17 @@ class Buffer(Protocol):
 
     def pull(self, now: int) -> Packet | None:
         """The frame whose turn it is, or None."""
+
+
+class DecodeLoop(Protocol):
+    """What decides at each turn how its frame is made."""
+
+    def turn(self, packet: Packet | None, following: Packet | None) -> str:
+        """One of `CHOICES`: `packet` is what this turn plays, `following` what the next one will.
+
+        None is a packet that is not here. "fec" plays the copy in `following`, "plc" what the
+        codec makes up; where there is nothing to decode or no copy, it is made up as well.
+        """
 
 
 @dataclass(slots=True)
@@ -77,7 +95,7 @@ class Receiver(Endpoint):
     `codec` may be None until the session's description or a payload type tells; `choose` then
     makes one from them. `buffer` may be None: a `JitterBuffer` is made from `policy` when the
     length of a packet is known. Without `fec` redundancy is not used, without `conceal` what is
-    missing is silence: to hear what each is worth.
+    missing is silence: to hear what each is worth. With a `loop` neither counts: it decides.
     """
 
     def __init__(
@@ -91,6 +109,7 @@ class Receiver(Endpoint):
         trace: Trace | None = None,
         fec: bool = True,
         conceal: bool = True,
+        loop: DecodeLoop | None = None,
     ) -> None:
         super().__init__(session)
         self.codec = codec
@@ -117,6 +136,7 @@ class Receiver(Endpoint):
         self._choose = choose
         self._fec = fec
         self._conceal = conceal
+        self._loop = loop
         self._decoder: Decoder | None = None
         self._concealer: Concealer | None = None
         self._scaler: TimeScaler | None = None
@@ -250,6 +270,9 @@ class Receiver(Endpoint):
         self._quiet_since = now
         self._last_seq = self._unwrap_seq(packet.seq)
         self._last_timestamp = self._unwrap_timestamp(packet.timestamp)
+        if self._loop is not None and (choice := self._ask_loop(packet)) != DECODE:
+            self._conceal_as(choice, self._last_seq, self._last_timestamp, now)
+            return
         try:
             samples = self._decoder.decode(packet.payload)
         except WireError:
@@ -285,28 +308,54 @@ class Receiver(Endpoint):
             self._hear(now, None, self._substitute())
             return
         self._missing += 1
+        seq = self._last_seq + self._missing
+        timestamp = self._last_timestamp + self._missing * self._packet_ticks
+        choice = FEC if self._loop is None else self._ask_loop(None)
+        self._conceal_as(choice, seq, timestamp, now)
+
+    def _conceal_as(self, choice: int, seq: int, timestamp: int, now: int) -> None:
+        """Make a frame up: from its copy if that is the choice and one is here, else as we can."""
         self.concealed += 1
-        samples = self._recover()
-        how = PLC if samples is None else FEC
+        samples = self._recover() if choice == FEC else None
+        how = choice if choice == SILENCE else PLC if samples is None else FEC
         if samples is None:
-            samples = self._substitute()
-        self.trace.add((now, Did.CONCEALED, self._last_seq + self._missing, how))
-        self._hear(now, self._last_timestamp + self._missing * self._packet_ticks, samples)
+            samples = self._silence() if choice == SILENCE else self._substitute()
+        self.trace.add((now, Did.CONCEALED, seq, how))
+        self._hear(now, timestamp, samples)
+
+    def _ask_loop(self, packet: Packet | None) -> int:
+        """What the decode loop says."""
+        assert self._loop is not None
+        said = self._loop.turn(packet, self._peek() if self._peek is not None else None)
+        if not isinstance(said, str) or said not in CHOICES:
+            raise BadInput(
+                f"the decode loop {type(self._loop).__name__}: turn gave {said!r:.60}",
+                "one of " + ", ".join(CHOICES),
+            )
+        return CHOICES[said]
 
     def _substitute(self) -> Samples:
         """A packet's length of sound for what is not here."""
-        assert self.codec is not None
+        if not self._conceal and self._loop is None:
+            return self._silence()
         assert self._decoder is not None
-        length = self._packet_ticks * self.codec.sample_rate // self.codec.format.clock_rate
-        if not self._conceal:
-            return np.zeros((length, self.codec.channels), np.int16)
+        length = self._length()
         if self._concealer is not None:
             return self._concealer.lost(length)
         return self._decoder.conceal(length)
 
+    def _silence(self) -> Samples:
+        assert self.codec is not None
+        return np.zeros((self._length(), self.codec.channels), np.int16)
+
+    def _length(self) -> int:
+        """Samples in a packet."""
+        assert self.codec is not None
+        return self._packet_ticks * self.codec.sample_rate // self.codec.format.clock_rate
+
     def _recover(self) -> Samples | None:
         """The missing frame, if its very successor is here and carries it."""
-        if not self._fec or self._peek is None:
+        if self._peek is None or not (self._fec or self._loop is not None):
             return None
         following: Packet | None = self._peek()
         if not (following is None or isinstance(following, Packet)):

@@ -7,7 +7,8 @@
 `simulate` runs in virtual time and gives the same result on every machine; `run` drives the same
 objects on real sockets, through a relay that impairs real datagrams as the profile says. Any part
 can be yours: the source, the codec, the link, the jitter buffer, the delay policy, the decode loop
-(`labkit.endpoints.receiver.DecodeLoop`). The source can be a microphone, and a speaker can play what is heard while it is heard (`labkit.lab.livesound`):
+(`labkit.endpoints.receiver.DecodeLoop`). The source can be a microphone, and a speaker can play
+what is heard while it is heard (`labkit.lab.livesound`):
 
     await Call(BrowserMicrophone(), link="wifi-busy").run(10, speaker=BrowserSpeaker())
 
@@ -59,9 +60,9 @@ class Call:
     """One voice over one network.
 
     `jitter_buffer` is a class, a function that makes a buffer, or a buffer (which is copied, so
-    that a call can be made twice); without it a `JitterBuffer` plays by `policy`. So is `decode_loop`,
-    which decides how each frame is made; with one, `fec` and `conceal` say nothing. `link` is a
-    profile or its name; it is the listener's network, so voice comes `down` and reports go `up`.
+    that a call can be made twice); without it a `JitterBuffer` plays by `policy`. A `decode_loop`,
+    given likewise, decides how each frame is made; then `fec` and `conceal` say nothing. `link` is
+    a profile or its name, the listener's network: voice comes `down` and reports go `up`.
     `seed` decides everything random: the network's dice and the first sequence number.
 
     Over TCP, `decoder` makes what gives the listener its frames back, and without `nodelay` small

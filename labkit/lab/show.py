@@ -278,5 +278,7 @@ def _befell(timeline: Timeline, index: int) -> str:
     fate = timeline.fate[index]
     if fate == Fate.PLAYED:
         return "played"
-    how = {0: "", 1: ", recovered by FEC", 2: ", concealed"}[int(timeline.concealed[index])]
+    how = {0: "", 1: ", recovered by FEC", 2: ", concealed", 3: ", silence"}[
+        int(timeline.concealed[index])
+    ]
     return ("lost" if fate == Fate.LOST else "came, not played") + how
