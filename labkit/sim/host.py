@@ -21,10 +21,9 @@ if TYPE_CHECKING:
 
 PATIENCE: Final = 10_000
 """Ticks at one instant after which a machine is taken to be stuck."""
-LOW_WATER: Final = 4 * 1024
-"""Bytes waiting in a stream below which its machine may write again."""
 HIGH_WATER: Final = 16 * 1024
-"""Bytes waiting in a stream above which its machine must pause; as in `labkit.live.tcp`."""
+"""Bytes waiting in a stream above which its machine must pause; as in `labkit.live.tcp`. When a
+quarter of them is left it may write again."""
 
 
 class Alarm:
@@ -201,13 +200,14 @@ class RoutedHost(DatagramHost):
 class StreamHost(Host):
     """Drives a `StreamMachine` with its one connection."""
 
-    __slots__ = ("finished", "outgoing", "paused")
+    __slots__ = ("finished", "high_water", "outgoing", "paused")
 
     def __init__(
         self, world: "World", machine: Any, address: Address, clock: SkewedClock | None
     ) -> None:
         super().__init__(world, machine, address, clock)
         self.outgoing: Pipe | None = None
+        self.high_water = HIGH_WATER
         self.paused = False
         self.finished = False
         """Whether the machine wanted its side closed, and got that."""
@@ -233,7 +233,7 @@ class StreamHost(Host):
         stream = self.outgoing.stream
         for data in transmits:
             stream.write(data, now)
-        if not self.paused and stream.waiting > HIGH_WATER:
+        if not self.paused and stream.waiting > self.high_water:
             self.paused = True
             self.machine.pause_writing()
 
@@ -286,6 +286,6 @@ class Pipe(Alarm):
             if tap is not None:
                 tap.streamed.append(Crossing(now, b"", source.address, target.address))
             target.feed_eof(now)
-        if self.source.paused and self.stream.waiting <= LOW_WATER:
+        if self.source.paused and self.stream.waiting <= self.source.high_water // 4:
             self.source.resume(now)
         self.arm(self.stream.deadline(), now)

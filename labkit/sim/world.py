@@ -78,19 +78,22 @@ class World:
         stream: bool = False,
         nodelay: bool = True,
         gateway: bool = False,
+        window: int = WINDOW,
+        unsent: int = HIGH_WATER,
     ) -> Link:
         """Lay a link between two machines: `profile.up` from `a` to `b`, `profile.down` back.
 
         It carries datagrams, or with `stream` one byte stream, which is open at once and, without
         `nodelay`, leaves small segments to Nagle's algorithm. With `gateway` it also takes all that
         `a` sends to addresses to which no link leads: so a host stands behind a NAT. Machines that
-        are not in the world yet are added.
+        are not in the world yet are added. Of a stream at most `window` bytes are under way, and
+        when more than `unsent` wait, its machine must pause.
         """
         for machine in (a, b):
             if id(machine) not in self._hosts:
                 self.add(machine)
         if stream:
-            return self._connect_stream(a, b, profile, nodelay=nodelay)
+            return self._connect_stream(a, b, profile, unsent, nodelay=nodelay, window=window)
         first, second = self._host(a), self._host(b)
         if not isinstance(first, DatagramHost) or not isinstance(second, DatagramHost):
             raise LocalProtocolError("the end of a byte stream has no other link")
@@ -102,14 +105,15 @@ class World:
         return link
 
     def _connect_stream(
-        self, a: Machine, b: Machine, profile: Profile | None, *, nodelay: bool
+        self, a: Machine, b: Machine, profile: Profile | None, unsent: int, **options: Any
     ) -> Link:
         link = self._link(profile, TCP_HEADERS)
         first, second = self._stream_host(a), self._stream_host(b)
-        forth = ByteStream(link.up, link.down, nodelay=nodelay)
-        back = ByteStream(link.down, link.up, nodelay=nodelay)
+        forth = ByteStream(link.up, link.down, **options)
+        back = ByteStream(link.down, link.up, **options)
         first.outgoing = Pipe(self, forth, first, second)
         second.outgoing = Pipe(self, back, second, first)
+        first.high_water = second.high_water = unsent
         return link
 
     def _stream_host(self, machine: Machine) -> StreamHost:
