@@ -14,6 +14,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from labkit.core.session import Role
+from labkit.core.token import Gate
 from labkit.endpoints.tls import Tls
 from labkit.endpoints.websocket import WebSocket
 from labkit.live.certs import Algorithm, client_context, make_folder, server_context
@@ -24,12 +25,18 @@ NAME = "localhost"
 """What the certificate calls the server."""
 
 
-def layered(session: Any, transport: str) -> Any:
-    """A stream session with the layers of its transport."""
+def layered(
+    session: Any, transport: str, *, gate: Gate | None = None, token: str | None = None
+) -> Any:
+    """A stream session with the layers of its transport.
+
+    A server's `gate` asks for a token, a client shows its `token`; bare TCP has room for neither.
+    """
     if transport == "tcp":
         return session
     secure = transport == "wss"
-    layer = WebSocket(session, host=NAME, port=443 if secure else 80, secure=secure)
+    port = 443 if secure else 80
+    layer = WebSocket(session, gate=gate, host=NAME, port=port, secure=secure, token=token)
     return Tls(layer, _contexts()[session.role], server_name=NAME) if secure else layer
 
 

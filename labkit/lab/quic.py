@@ -9,6 +9,7 @@ from functools import cache
 from typing import Final
 
 from labkit.core.session import Role
+from labkit.core.token import Gate
 from labkit.endpoints.quic import QuicSession
 from labkit.endpoints.quicmedia import Carriage
 from labkit.endpoints.quictls import ClientCredentials, ServerCredentials
@@ -36,10 +37,24 @@ def quic_credentials() -> tuple[ServerCredentials, ClientCredentials]:
     )
 
 
-def quic_session(role: Role, description: str, transport: str, peer: Address | None) -> QuicSession:
-    """One end of a call over QUIC."""
+def quic_session(
+    role: Role,
+    description: str,
+    transport: str,
+    peer: Address | None,
+    *,
+    gate: Gate | None = None,
+    token: str = "",
+) -> QuicSession:
+    """One end of a call over QUIC; the server may have a `gate`, the client a `token`."""
     server, client = quic_credentials()
     credentials = server if role is Role.SENDER else client
     return QuicSession(
-        role, description, credentials=credentials, peer=peer, carriage=QUIC[transport]
+        role,
+        description,
+        credentials=credentials,
+        peer=peer,
+        carriage=QUIC[transport],
+        gate=gate,
+        token=token,
     )
