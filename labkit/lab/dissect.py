@@ -29,6 +29,7 @@ from labkit.lab.show import LINE, PASTELS, Picture, canvas
 from labkit.sim.tap import Crossing, Tap
 from labkit.wire import rtp
 from labkit.words.errors import BadInput, MissingCapability
+from labkit.words.format import PT_OPUS
 from labkit.words.units import to_ms
 
 if TYPE_CHECKING:
@@ -179,11 +180,15 @@ def our_streams(result: "Result") -> Streams:
 
 
 def _tshark(path: str | Path, port: int, *arguments: str) -> str:
-    """What tshark says of a capture, when datagrams to and from that port are RTP."""
+    """What tshark says of a capture, when datagrams to and from that port are RTP.
+
+    What our payload type for Opus means it would learn from SDP, which is not in the capture.
+    """
     program = shutil.which("tshark")
     if program is None:
         raise MissingCapability("tshark is not installed", this_system().install("tshark"))
-    command = [program, "-r", str(path), "-d", f"udp.port=={port},rtp", *arguments]
+    told = ["-d", f"udp.port=={port},rtp", "-d", f"rtp.pt=={PT_OPUS},opus"]
+    command = [program, "-r", str(path), *told, *arguments]
     done = subprocess.run(command, capture_output=True, encoding="utf-8", check=False)  # noqa: S603
     if done.returncode:
         complaint = done.stderr.strip().rpartition("\n")[2]
