@@ -24,6 +24,7 @@ _HOME = {
     "JitterLab": "labkit.lab.widgets",
     "NaiveBuffer": "labkit.core.naive",
     "Opus": "labkit.codec.opus",
+    "OpusLab": "labkit.lab.opuslab",
     "Packet": "labkit.words.packet",
     "Pcm": "labkit.codec.pcm",
     "Pcma": "labkit.codec.g711",

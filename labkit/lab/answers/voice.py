@@ -239,13 +239,17 @@ def rtcp_share(traffic: Traffic) -> Answer:
 def pause_in_speech(traffic: Traffic) -> Answer:
     """Milliseconds of the longest stretch of media time for which nothing was sent."""
     packets = the_voice(traffic).arrived
-    steps = [
-        (b.timestamp - a.timestamp) * 1000 / SAMPLE_RATE
-        for a, b in pairwise(packets)
-        if b.seq == a.seq + 1
-    ]
-    longest, ticks = max(steps), max(steps) * 48
-    return Answer(longest, ((ticks, "Timestamps count samples, 48 to a millisecond."),))
+    steps = [b.timestamp - a.timestamp for a, b in pairwise(packets) if b.seq == a.seq + 1]
+    frame, longest = min(steps), max(steps)
+    ticks = SAMPLE_RATE // 1000
+    return Answer(
+        (longest - frame) / ticks,
+        (
+            (longest / ticks, "The packet before the pause holds sound too: one frame of it."),
+            (longest - frame, "Timestamps count samples, 48 to a millisecond."),
+            (longest, "Timestamps count samples, 48 to a millisecond."),
+        ),
+    )
 
 
 @answers
