@@ -17,6 +17,8 @@ _HOME = {
     "Call": "labkit.lab.call",
     "CardMicrophone": "labkit.lab.livesound",
     "CardSpeaker": "labkit.lab.livesound",
+    "Crowd": "labkit.lab.crowd",
+    "CrowdLab": "labkit.lab.crowdlab",
     "Dashboard": "labkit.lab.dashboard",
     "Fixed": "labkit.core.delaypolicy",
     "JitterBuffer": "labkit.core.jitterbuffer",
