@@ -26,7 +26,8 @@ DELAY_MS: Final = 100
 """One way, on average: enough that 60 ms of jitter seldom meet zero."""
 
 
-def _slider(what: str, value: int, top: int, step: int) -> widgets.IntSlider:
+def slider(what: str, value: int, top: int, step: int) -> widgets.IntSlider:
+    """A slider from 0 that counts when it is let go."""
     return widgets.IntSlider(
         value=value,
         min=0,
@@ -54,9 +55,9 @@ class JitterLab(widgets.VBox):  # type: ignore[misc]
     ) -> None:
         self._clip = clip if clip is not None else speech()
         self._seed = seed
-        self.loss = _slider("loss (%)", loss, 30, 1)
-        self.jitter = _slider("jitter (ms)", jitter, 60, 5)
-        self.buffer = _slider("buffer (ms)", buffer, 300, 10)
+        self.loss = slider("loss (%)", loss, 30, 1)
+        self.jitter = slider("jitter (ms)", jitter, 60, 5)
+        self.buffer = slider("buffer (ms)", buffer, 300, 10)
         self.adaptive = widgets.Checkbox(
             value=adaptive, description="adaptive: the buffer finds its delay", indent=False
         )
