@@ -38,6 +38,7 @@ class NagleLab(widgets.VBox):  # type: ignore[misc]
         self._clip = clip if clip is not None else speech(7.5)
         self.round_trip = slider("round trip (ms)", round_trip, 200, 10)
         self.buffer = slider("buffer (ms)", buffer, 300, 10)
+        self.round_trip.min = 10  # without one there is nothing to wait for
         self.nodelay = widgets.Checkbox(value=nodelay, description="TCP_NODELAY", indent=False)
         self.words = widgets.Label()
         self.picture = widgets.Image(

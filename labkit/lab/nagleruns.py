@@ -149,11 +149,13 @@ def _until_it_listens(server: "subprocess.Popen[str]") -> list[str]:
     raise LabError(f"the server ended: {' '.join(said)[-300:]}")
 
 
-async def answer_times(count: int = 20, *, nodelay: bool) -> list[float]:
+async def answer_times(count: int = 20, *, nodelay: bool, pieces: int = 2) -> list[float]:
     """How long each question waits for its answer, over TCP on this machine, in milliseconds.
 
-    A question is written in two pieces, header and payload; the answer comes when both are there.
+    A question is written in two pieces, header and payload, or in one; the answer comes when both
+    are there.
     """
+    question = [bytes(HEADER), bytes(PAYLOAD)] if pieces == 2 else [bytes(HEADER + PAYLOAD)]
     server = await asyncio.start_server(_answer, "127.0.0.1", 0)
     async with server:
         reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname()[:2])
@@ -161,8 +163,8 @@ async def answer_times(count: int = 20, *, nodelay: bool) -> list[float]:
         found = []
         for _ in range(count):
             begun = time.perf_counter_ns()
-            writer.write(bytes(HEADER))
-            writer.write(bytes(PAYLOAD))
+            for piece in question:
+                writer.write(piece)
             await reader.readexactly(1)
             found.append(to_ms(time.perf_counter_ns() - begun))
         writer.close()

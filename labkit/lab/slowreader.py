@@ -77,7 +77,7 @@ def ages(runs: Mapping[str, Waited]) -> Picture:
     """How old each frame was when it was taken; below, a mark for each that was dropped."""
     colours = (PLAYED, LATE, RECOVERED, LOST)
     top = max((float(run.age_ms.max()) for run in runs.values() if len(run.age_ms)), default=1.0)
-    with canvas(height=3.4) as (figure, rows):
+    with canvas(height=3.2 + 0.2 * len(runs)) as (figure, rows):
         axes = rows[0]
         for row, ((name, run), colour) in enumerate(zip(runs.items(), colours, strict=False)):
             axes.plot(run.at, run.age_ms, color=colour, lw=1.4, label=f"{name}: {run}")
@@ -86,5 +86,5 @@ def ages(runs: Mapping[str, Waited]) -> Picture:
         axes.set_ylim(-0.06 * top * (len(runs) + 1), 1.08 * top)
         axes.set_xlabel("time (s); marks below zero are frames that were dropped")
         axes.set_ylabel("how old a frame was\nwhen it was sent (ms)")
-        axes.legend(loc="upper center", bbox_to_anchor=(0.5, 1.12 + 0.09 * len(runs)))
+        figure.legend(loc="outside upper left")
     return Picture(figure, "; ".join(f"{name}: {run}" for name, run in runs.items()))
