@@ -105,7 +105,7 @@ class TcpBroadcast:
         if not self.done.done():
             self.done.set_exception(error)
 
-    def _accept(self) -> asyncio.Protocol:
+    def _accept(self) -> asyncio.BaseProtocol:
         self._count += 1
         name = self._count
         sender = self.server.admit(name)

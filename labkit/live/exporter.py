@@ -9,9 +9,10 @@ family by family, and the loop turns in between.
 
 An open port must cost nothing, whoever comes to it. A connection is one request: at most
 `MAX_REQUEST` bytes, `PATIENCE` from the first to the last byte of the answer, and then it is
-closed. There are at most `MAX_CONNECTIONS`; another one takes the place of the oldest. So who
-connects and says nothing keeps nobody else from reading. It listens on this machine only, unless
-told otherwise: numbers are no secret, but they say who listens.
+closed. At most `MAX_CONNECTIONS` are still asking, and as many are being answered; another one
+takes the place of the oldest of its kind. So who connects and says nothing keeps nobody else from
+reading, and who has asked is answered however many do. It listens on this machine only, unless told
+otherwise: numbers are no secret, but they say who listens.
 
 Of HTTP (RFC 9110) it knows GET and HEAD of `/metrics`. It knows no figure by name.
 """
@@ -57,7 +58,8 @@ class Exporter:
             FiguresCollector(lambda: figures(now())),
             ProcessCollector(registry=None),
         )
-        self._open: dict[asyncio.StreamWriter, None] = {}  # the oldest first
+        self._asking: dict[asyncio.StreamWriter, None] = {}  # the oldest first
+        self._answering: dict[asyncio.StreamWriter, None] = {}
         self._server: asyncio.Server | None = None
 
     @property
@@ -86,7 +88,7 @@ class Exporter:
         """End, with every connection."""
         assert self._server is not None
         self._server.close()
-        for writer in list(self._open):
+        for writer in [*self._asking, *self._answering]:
             writer.transport.abort()
         await self._server.wait_closed()
 
@@ -94,14 +96,12 @@ class Exporter:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         closed = False
-        self._open[writer] = None
-        if len(self._open) > MAX_CONNECTIONS:
-            oldest = next(iter(self._open))
-            del self._open[oldest]
-            oldest.transport.abort()
+        _seat(writer, self._asking)
         try:
             async with asyncio.timeout(PATIENCE):
                 head = await reader.readuntil(END_OF_HEAD)
+                self._asking.pop(writer, None)
+                _seat(writer, self._answering)
                 await self._answer(head.decode("latin-1"), writer)
                 writer.close()
                 await writer.wait_closed()
@@ -109,7 +109,8 @@ class Exporter:
         except (TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, OSError):
             self.dropped += 1
         finally:
-            self._open.pop(writer, None)
+            self._asking.pop(writer, None)
+            self._answering.pop(writer, None)
             if not closed:
                 writer.transport.abort()
 
@@ -155,6 +156,15 @@ class Exporter:
         if wanted:
             return f"{OPENMETRICS}; version=1.0.0; charset=utf-8", b"".join([*pieces, EOF])
         return CONTENT_TYPE_PLAIN_0_0_4, b"".join(pieces)
+
+
+def _seat(writer: asyncio.StreamWriter, seats: dict[asyncio.StreamWriter, None]) -> None:
+    """Give it a seat, and when there is none that of the oldest."""
+    seats[writer] = None
+    if len(seats) > MAX_CONNECTIONS:
+        oldest = next(iter(seats))
+        del seats[oldest]
+        oldest.transport.abort()
 
 
 class _Alone(Collector):

@@ -123,7 +123,7 @@ def test_who_says_nothing_keeps_nobody_from_reading():
             writer.write(b"GET /met")
             slow.append((reader, writer))
         assert b"200 OK" in await ask(metrics, b"GET / HTTP/1.1\r\n\r\n")
-        assert len(metrics._open) < MAX_CONNECTIONS
+        assert len(metrics._asking) < MAX_CONNECTIONS
         for reader, _ in slow[: 50 - MAX_CONNECTIONS]:
             assert await read_rest(reader) == b""
         for _, writer in slow:
@@ -147,7 +147,7 @@ def test_half_a_request_is_given_up(monkeypatch):
         writer.write(b"GET /metrics HT")
         assert await read_rest(reader) == b""
         assert metrics.dropped == 1
-        assert not metrics._open
+        assert not metrics._asking
         writer.close()
 
     serving(test)
@@ -164,8 +164,32 @@ def test_who_does_not_read_the_answer_is_cut_off(monkeypatch):
         writer.write(b"GET /metrics HTTP/1.1\r\n\r\n")
         while not metrics.dropped:
             await asyncio.sleep(0.01)
-        assert not metrics._open
+        assert not metrics._answering
         writer.transport.abort()
+
+    serving(test)
+
+
+def test_who_has_asked_is_answered_however_many_say_nothing(monkeypatch):
+    """While its page is being written, more come than there is room for."""
+    asked = asyncio.Event()
+
+    async def slow(self, accept):
+        asked.set()
+        await asyncio.sleep(0.2)
+        return "text/plain", b"figures"
+
+    monkeypatch.setattr(module.Exporter, "_write", slow)
+
+    async def test(metrics):
+        reader, writer = await asyncio.open_connection(*metrics.address)
+        writer.write(b"GET /metrics HTTP/1.1\r\n\r\n")
+        await asked.wait()
+        silent = [await asyncio.open_connection(*metrics.address) for _ in range(20)]
+        answer = await reader.read()
+        assert answer.endswith(b"figures")
+        for _, each in (*silent, (reader, writer)):
+            each.transport.abort()
 
     serving(test)
 
