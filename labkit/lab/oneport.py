@@ -3,6 +3,7 @@
     both = arrivals(speech(3.3), deeper(speech(3.3)))     packets of two streams, as they come
     play(both)                                            all of them as one stream
     play(both, by=lambda packet: packet.ssrc)             one stream for each SSRC, added up
+    heard(both)                                           both ways, by their names
     mix(both, mixer)                                      through a mixer, which makes one of two
 
 Packets hold PCM, so that any of them can be played by itself, and adding up samples mixes them.
@@ -17,6 +18,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
+from labkit.codec.face import Codec
 from labkit.codec.pcm import Pcm
 from labkit.core.source import Clip
 from labkit.endpoints.voice import Voice
@@ -75,6 +77,22 @@ def play(arrivals: Sequence[Arrival], by: Callable[[Packet], Hashable] = one) ->
     for arrival in arrivals:
         streams.setdefault(by(arrival.packet), []).append(arrival.packet)
     return Clip(_sum([_sound(packets) for packets in streams.values()]), RATE)
+
+
+def heard(arrivals: Sequence[Arrival]) -> dict[str, Samples]:
+    """What two players make of them: one that looks at no SSRC, and one that does."""
+    return {
+        "as one stream": play(arrivals).samples,
+        "told apart by SSRC": play(arrivals, by=lambda packet: packet.ssrc).samples,
+    }
+
+
+def encoded(clip: Clip, codec: Codec) -> bytes:
+    """All the payloads of a voice, one behind the other."""
+    voice = Voice(codec, converted(clip, codec.sample_rate, codec.channels).rewound())
+    voice.start(0)
+    packets = voice.tick(ms(1000 * (len(clip) / clip.sample_rate + 1)))
+    return b"".join(packet.payload for packet in packets)
 
 
 def mix(

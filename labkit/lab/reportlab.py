@@ -15,7 +15,7 @@ from labkit.core.source import Clip
 from labkit.lab.call import Call
 from labkit.lab.links import link
 from labkit.lab.listen import flac_bytes
-from labkit.lab.reports import arrived, reports
+from labkit.lab.reports import reports
 from labkit.lab.result import Result
 from labkit.lab.sources import speech
 from labkit.lab.widgets import slider
@@ -80,6 +80,6 @@ class ReportLab(widgets.VBox):  # type: ignore[misc]
 
     def _update(self, _change: Any = None) -> None:
         self.result: Result = self.call().simulate(capture=True)
-        self.reports = reports(arrived(self.result))
+        self.reports = reports(self.result)
         self.picture.value = self.reports.show().png()
         self.sound.value = flac_bytes(self.result.audio, self.result.codec.sample_rate)

@@ -1,6 +1,7 @@
 """What RTCP said during a call, beside what became of the packets (week 7).
 
     print(reports(open_capture("call.pcapng")))      every report, a line each
+    reports(result)                                  the same of a call that was captured
     reports(traffic).show()                          what they said of jitter and loss, in time
 
 A capture that was taken where the voice arrives has everything: the packets of the voice, from
@@ -142,9 +143,9 @@ class Reports:
         )
 
 
-def reports(traffic: Traffic) -> Reports:
-    """Everything that RTCP said in a capture."""
-    return Reports(traffic)
+def reports(what: "Traffic | Result") -> Reports:
+    """Everything that RTCP said in a capture, or in a call of `simulate(capture=True)`."""
+    return Reports(_traffic(what))
 
 
 def arrived(result: "Result") -> Traffic:
@@ -154,12 +155,17 @@ def arrived(result: "Result") -> Traffic:
     return from_tap(result.tap.arrived)
 
 
+def _traffic(what: "Traffic | Result") -> Traffic:
+    return what if isinstance(what, Traffic) else arrived(what)
+
+
 def _first_seq(stream: VoiceStream) -> int:
     return min(packet.seq for packet in stream.packets)
 
 
-def compounds(traffic: Traffic) -> list[bytes]:
+def compounds(what: "Traffic | Result") -> list[bytes]:
     """The datagrams of RTCP, as bytes."""
+    traffic = _traffic(what)
     return [data for packet in traffic if (data := _payload(packet)) and rtcp.is_rtcp(data)]
 
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from labkit.codec import Pcmu
 from labkit.core.source import tone
 from labkit.lab import oneport
 from labkit.lab.sources import converted
@@ -37,6 +38,17 @@ def test_as_one_stream_they_take_turns():
     assert len(heard) == 32_000
     first = oneport.CODEC.decoder().decode(BOTH[1].packet.payload)
     assert (heard.samples[320:640] == first).all()
+
+
+def test_both_ways_by_their_names():
+    one, apart = oneport.heard(BOTH).values()
+    assert (len(one), len(apart)) == (32_000, 16_000)
+
+
+def test_payloads_behind_each_other():
+    codes = oneport.encoded(LOW, Pcmu())
+    assert len(codes) == 8000
+    assert (Pcmu().decoder().decode(codes).std() / converted(LOW, 8000, 1).samples.std()) > 0.99
 
 
 def test_a_lower_voice_is_slower():

@@ -37,7 +37,7 @@ def test_every_report_of_a_call_is_told(call):
 
 
 def test_the_picture_says_what_the_last_one_said(call):
-    found = reports(arrived(call))
+    found = reports(call)
     picture = found.show()
     last = found.blocks[-1][1]
     assert f"{len(found.blocks)} reports" in picture.alt
