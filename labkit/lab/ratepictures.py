@@ -122,7 +122,8 @@ def fairness(runs: Mapping[str, Sequence[Flow]]) -> Picture:
             words.append(f"{title}: Jain's index of the second half {index:.3f}")
         panels[0].set_ylabel("the second voice (kbit/s)")
         handles, labels = panels[0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower center", ncols=4)
+        columns = 4 if len(runs) > 1 else 2
+        figure.legend(handles, labels, loc="outside lower center", ncols=columns)
     return Picture(figure, "; ".join(words))
 
 

@@ -85,7 +85,6 @@ def _watch(server: Server, reader: Any, other: Any) -> list[Held]:
             looked = now
             for name in server.clients:
                 _hello(server, name, now)
-            gc.collect()
             size = tracemalloc.get_traced_memory()[0] - before
             queue = other.session.queue
             lag = queue.oldest_age(now) / NS_PER_S
