@@ -87,6 +87,10 @@ class HeadOfLine:
         """The share of frames that never came: 0 to 1."""
         return float(np.mean(np.isnan(self.delays[way])))
 
+    def frames(self, way: Way) -> list[tuple[float, float | None]]:
+        """When each frame was sent, and when it was handed over, in ms; None: it never was."""
+        return frames_of(self.delays[way], self.frame)
+
     def picture(self) -> "Picture":
         """The delay of each frame over some seconds, and the distribution of all."""
         from labkit.lab.headoflinepicture import draw
@@ -133,6 +137,15 @@ def delays_of(voice: Voice, arrived: Mapping[int, int]) -> Delays:
     """How long each frame took, when `arrived` says when they came, by sequence number."""
     sent = [(seq & 0xFFFF, now) for now, did, seq, _ in voice.trace.entries if did is Did.SENT]
     return np.array([to_ms(arrived[seq] - now) if seq in arrived else np.nan for seq, now in sent])
+
+
+def frames_of(delays: Delays, frame: float = 20.0) -> list[tuple[float, float | None]]:
+    """Pairs of sent and handed over, to the microsecond: equal numbers are one instant."""
+    pairs: list[tuple[float, float | None]] = []
+    for place, delay in enumerate(delays.tolist()):
+        sent = place * frame
+        pairs.append((sent, None if delay != delay else round(sent + delay, 3)))
+    return pairs
 
 
 def _ends(way: Way) -> tuple[Any, Any]:
