@@ -101,6 +101,11 @@ class Conversation:
         self.tally = tally
 
     @property
+    def reports_to(self) -> Address | None:
+        """Where reports about what is sent go."""
+        return self.peer
+
+    @property
     def header(self) -> Header | None:
         """Sessions with the same header send the same bytes (`labkit.core.fanout`)."""
         return None

@@ -35,6 +35,9 @@ class OwnHeader:
         """One datagram of media."""
         return pack(packet)
 
+    def reporter(self) -> None:
+        """Nothing is reported."""
+
 
 OWN_HEADER: Final = OwnHeader()
 

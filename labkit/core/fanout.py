@@ -8,8 +8,13 @@ bytes: our own header says nothing of who reads it, and RTP's only whose stream 
 Such sessions form an `Audience`. It packs a packet once and counts it once; its cost is that of one
 listener, but for the sending itself.
 
-What a session has sent it still knows, for its sender reports and its figures: an audience counts
-in one `Tally`, which its sessions share, and each remembers where it stood when it joined.
+What a session has sent it still knows, for its figures: an audience counts in one `Tally`, which
+its sessions share, and each remembers where it stood when it joined.
+
+Who is sent the same stream can be told the same of it. One SSRC is one participant (RFC 3550
+section 3) and has one clock for its reports, not one for each listener: a header that has a
+`Reporter` makes one report for everybody, and the sessions, which have told their listener
+something once, are silent as long as that goes on.
 
 Who encrypts for each listener has no bytes in common with anybody; but what is encrypted may be
 the same. A `SealedAudience` packs and counts it once, and each of its sessions seals it by its own
@@ -39,11 +44,21 @@ class Header(Hashable, Protocol):
     def pack(self, packet: Packet) -> bytes:
         """The datagram."""
 
+    def reporter(self) -> "Reporter | None":
+        """Who reports to an audience about what it is sent; None where nobody does."""
+
+
+class Reporter(Protocol):
+    """Knows when everybody is to be told, and what."""
+
+    def report(self, tally: "Tally", now: int) -> bytes | None:
+        """The report that is due; None when none is."""
+
 
 class Tally:
     """What was sent, as sender reports tell it (RFC 3550 section 6.4.1)."""
 
-    __slots__ = ("at", "octets", "packet_ticks", "packets", "timestamp")
+    __slots__ = ("at", "octets", "packet_ticks", "packets", "reported", "timestamp")
 
     def __init__(self) -> None:
         self.packets = 0
@@ -56,6 +71,8 @@ class Tally:
         self.packet_ticks: int | None = None
         """Ticks of sound in a packet: the least step between two timestamps. After a silence there
         is more between them."""
+        self.reported: int | None = None
+        """When all who count here were last told so by one report; None when each is told alone."""
 
     def count(self, packet: Packet, now: int) -> None:
         """One packet is sent."""
@@ -71,6 +88,7 @@ class Tally:
         other = Tally()
         for name in self.__slots__:
             setattr(other, name, getattr(self, name))
+        other.reported = None
         return other
 
 
@@ -80,6 +98,10 @@ class Sharer(Protocol):
     @property
     def peer(self) -> Address | None:
         """Where its packets go."""
+
+    @property
+    def reports_to(self) -> Address | None:
+        """Where reports go."""
 
     @property
     def tally(self) -> Tally:
@@ -160,7 +182,9 @@ class Audience(_Sharers[Sharer]):
     def __init__(self, header: Header, rendition: int | None = None) -> None:
         super().__init__(header, rendition)
         self._pack = header.pack
+        self._reporter = header.reporter()
         self._destinations: tuple[Address, ...] | None = ()
+        self._reports_to: tuple[Address, ...] = ()
 
     def _change(self) -> None:
         self._destinations = None
@@ -172,6 +196,19 @@ class Audience(_Sharers[Sharer]):
             self._destinations = tuple(session.peer for session in self.members.values())
         self.tally.count(packet, now)
         return Copies(self._pack(packet), self._destinations)
+
+    def report(self, now: int) -> Copies | None:
+        """What everybody is told of it, when it is time. Ask after `say`."""
+        data = None if self._reporter is None else self._reporter.report(self.tally, now)
+        if data is None:
+            return None
+        self.tally.reported = now
+        where = tuple(session.reports_to for session in self.members.values())
+        for known in (self._destinations, self._reports_to):  # the same tuple, see `say`
+            if where == known:
+                where = known
+        self._reports_to = where
+        return Copies(data, where)
 
 
 class SealedAudience(_Sharers[Sealer]):

@@ -22,6 +22,7 @@ from random import Random
 from typing import Final
 
 from labkit.core.conversation import Conversation, Phase
+from labkit.core.fanout import Tally
 from labkit.core.reception import count
 from labkit.core.rtcptimer import RtcpTimer
 from labkit.core.rtpsource import MAX_SOURCES, Sources
@@ -42,23 +43,84 @@ from labkit.words.units import (
     ticks_to_ns,
 )
 
+SPOKEN_FOR: Final = 3
+"""RTCP intervals that a session leaves the word to who reports for all (`labkit.core.fanout`).
+
+Then it has two of them left to be heard itself, before the peer's patience ends.
+"""
 PATIENCE: Final = 5
 """RTCP intervals without a word after which a member counts as gone (section 6.3.5)."""
 USUAL_INTERVAL: Final = seconds(5)
 """What they are at least, however often we report ourselves: the peer may not (section 6.2)."""
+ALONE: Final = (2, 1)
+"""Members and senders, as each listener sees it."""
 
 _MEETING: Final = (Phase.WAITING, Phase.OPEN)
 
 
 @dataclass(frozen=True, slots=True)
 class RtpHeader:
-    """The fixed header of the stream `ssrc`: the same for everybody who gets it."""
+    """The fixed header of a stream, and what its reports say: the same for everybody who gets it.
+
+    `interval`, in nanoseconds, and `bandwidth`, in bits a second, decide when reports are due.
+    """
 
     ssrc: int
+    cname: str
+    clock_rate: int
+    wallclock_offset: int
+    interval: int
+    bandwidth: int
 
     def pack(self, packet: Packet) -> bytes:
         """One RTP packet."""
         return rtp.pack(packet if packet.ssrc == self.ssrc else packet._replace(ssrc=self.ssrc))
+
+    def reporter(self) -> "StreamReporter":
+        """Sender reports to all (section 6.4.1)."""
+        return StreamReporter(self)
+
+    def name(self) -> bytes:
+        """The SDES that goes with every report."""
+        return rtcp.pack(rtcp.SourceDescription.named(self.ssrc, self.cname))
+
+    def sender_report(
+        self,
+        tally: Tally,
+        now: int,
+        sent: tuple[int, int],
+        blocks: tuple[rtcp.ReportBlock, ...] = (),
+    ) -> bytes:
+        """How much was `sent`, packets and octets, and the media time of this moment.
+
+        That is as a microphone that never stops would count it: a packet is sent when its last
+        sample exists, and bears the timestamp of its first.
+        """
+        elapsed = ns_to_ticks(now - tally.at, self.clock_rate) + (tally.packet_ticks or 0)
+        timestamp, ntp = add32(tally.timestamp, elapsed), ntp_time(now + self.wallclock_offset)
+        return rtcp.pack(rtcp.SenderReport(self.ssrc, ntp, timestamp, *sent, blocks))
+
+
+class StreamReporter:
+    """One clock and one report for all who get a stream."""
+
+    def __init__(self, header: RtpHeader) -> None:
+        self._header = header
+        self._name = header.name()
+        self._timer = RtcpTimer(Random(header.ssrc), header.interval, header.bandwidth)
+        self._started = False
+
+    def report(self, tally: Tally, now: int) -> bytes | None:
+        """How much was sent since the stream began, when that is due."""
+        if not self._started:
+            self._started = True
+            self._timer.start(now, *ALONE, we_sent=True)
+        if now < self._timer.due or not self._timer.expired(now, *ALONE, we_sent=True):
+            return None
+        sent = (tally.packets, tally.octets)
+        data = self._header.sender_report(tally, now, sent) + self._name
+        self._timer.count(len(data))
+        return data
 
 
 class RtpSession(Conversation):
@@ -92,7 +154,9 @@ class RtpSession(Conversation):
         self._rng = rng or Random()
         self.rtcp_peer = rtcp_peer
         self.ssrc = self._rng.getrandbits(32) if ssrc is None else ssrc
-        self.cname = cname or f"{self._rng.getrandbits(96):024x}"  # RFC 7022: random is good
+        self._named = bool(cname)
+        drawn = _some_name(self._rng)
+        self.cname = cname or (drawn if ssrc is None else _some_name(Random(ssrc)))
         self._name = b""  # packed when the first report is made; the same in every one
         self.round_trip: int | None = None
         self.loops = 0
@@ -102,6 +166,7 @@ class RtpSession(Conversation):
         self._silence = None if self._pushes else PATIENCE * max(rtcp_interval, USUAL_INTERVAL)
         self._clock_rate = clock_rate
         self._wallclock_offset = wallclock_offset
+        self._rtcp = (rtcp_interval, bandwidth)
         self._timer = RtcpTimer(self._rng, rtcp_interval, bandwidth)
         self._sources = Sources()
         self._conflicts: set[Address] = set()
@@ -124,7 +189,12 @@ class RtpSession(Conversation):
     @property
     def header(self) -> RtpHeader | None:
         """Named by the SSRC; None while that is still to be the first packet's."""
-        return None if self._adopts else RtpHeader(self.ssrc)
+        return None if self._adopts else self._own_header()
+
+    @property
+    def reports_to(self) -> Address | None:
+        """Where RTCP goes."""
+        return self.rtcp_peer or self._rtcp_from or self.peer
 
     def spoken(self, timestamp: int) -> int | None:
         """When the sample with this timestamp was captured, on our clock (section 6.4.1).
@@ -194,6 +264,8 @@ class RtpSession(Conversation):
     def _stamp(self, packet: Packet, now: int) -> Packet:
         if packet.ssrc and self._adopts:
             self._rename(packet.ssrc, now)
+            if not self._named:
+                self.cname = _some_name(Random(self.ssrc))
             return packet
         return packet._replace(ssrc=self.ssrc)
 
@@ -263,6 +335,10 @@ class RtpSession(Conversation):
         self._send_rtcp(self._report(now))
 
     def _keep_up(self, now: int) -> int | None:
+        if self.tally.reported is not None and self._spoke:
+            spoken_for = self.tally.reported + SPOKEN_FOR * self._rtcp[0]
+            if now < spoken_for:
+                return spoken_for
         members, senders, we_sent = self._census()
         if self._timer.expired(now, members, senders, we_sent=we_sent):
             self._send_rtcp(self._report(now))
@@ -277,21 +353,16 @@ class RtpSession(Conversation):
         blocks = self._sources.blocks(now)
         self._events += [self._event(block, ours=True) for block in blocks]
         if not self._name:
-            self._name = rtcp.pack(rtcp.SourceDescription.named(self.ssrc, self.cname))
+            self._name = self._own_header().name()
         if not self._we_sent:
             return rtcp.pack(rtcp.ReceiverReport(self.ssrc, blocks)) + self._name
-        # The media time of this moment, as a microphone that never stops would count it: a packet
-        # is sent when its last sample exists, and bears the timestamp of its first.
-        sent = self.tally
-        elapsed = ns_to_ticks(now - sent.at, self._clock_rate) + (sent.packet_ticks or 0)
-        timestamp, octets = add32(sent.timestamp, elapsed), self._sent_octets
-        report = rtcp.SenderReport(self.ssrc, self._ntp(now), timestamp, self._sent, octets, blocks)
-        return rtcp.pack(report) + self._name
+        sent = (self._sent, self._sent_octets)
+        return self._own_header().sender_report(self.tally, now, sent, blocks) + self._name
 
     def _send_rtcp(self, data: bytes) -> None:
         self._timer.count(len(data))
         self._spoke = True
-        self._out.append(Datagram(data, self.rtcp_peer or self._rtcp_from or self.peer))
+        self._out.append(Datagram(data, self.reports_to))
 
     # Members ----------------------------------------------------------------------------------
 
@@ -342,6 +413,11 @@ class RtpSession(Conversation):
         if known:
             self._send_rtcp(self._report(now) + rtcp.pack(rtcp.Bye((old,))))
 
+    def _own_header(self) -> RtpHeader:
+        return RtpHeader(
+            self.ssrc, self.cname, self._clock_rate, self._wallclock_offset, *self._rtcp
+        )
+
     def _ntp(self, now: int) -> int:
         return ntp_time(now + self._wallclock_offset)
 
@@ -355,6 +431,11 @@ class RtpSession(Conversation):
             ticks_to_ns(block.jitter, self._clock_rate),
             self.round_trip,
         )
+
+
+def _some_name(rng: Random) -> str:
+    """A CNAME: random is good (RFC 7022). Drawn from the SSRC, all of a stream have the same."""
+    return f"{rng.getrandbits(96):024x}"
 
 
 def _host(address: Address) -> Address:

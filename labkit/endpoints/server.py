@@ -181,6 +181,9 @@ class Server:
                     self._copies.append(said)
                 else:
                     self._sealed += said
+        for audience in self._audiences.values():
+            if isinstance(audience, Audience) and (report := audience.report(now)) is not None:
+                self._copies.append(report)
         for address, client in self._alone.items():
             if client.session.ready:
                 client.send([self._version(p, client.rendition) for p in packets], now)

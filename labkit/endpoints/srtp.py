@@ -117,8 +117,8 @@ class Srtp(Sealer):
         self._events: list[Event] = []
         self._left = ours.lifetime
         self._ends = ours.lifetime < MOST_PACKETS
-        outbound = protecting(context(ours, pylibsrtp.Policy.SSRC_ANY_OUTBOUND))
-        self._protect, self._protect_rtcp = outbound
+        self._outbound = context(ours, pylibsrtp.Policy.SSRC_ANY_OUTBOUND)  # cannot be copied
+        self._protect, self._protect_rtcp = protecting(self._outbound)
         self._inbound: Calls | None = None
         if theirs is not None:
             self._inbound = unprotecting(context(theirs, pylibsrtp.Policy.SSRC_ANY_INBOUND))

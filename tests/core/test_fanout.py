@@ -13,6 +13,7 @@ from labkit.wire.framing import Kind
 from labkit.wire.minirtp import pack
 from labkit.words.machine import Copies
 from labkit.words.packet import Packet
+from labkit.words.seqnum import ahead32
 from labkit.words.units import ms, seconds
 
 ANN, BEN = ("10.0.0.2", 1), ("10.0.0.3", 2)
@@ -73,6 +74,75 @@ def test_a_sender_report_counts_what_the_audience_was_told():
     report = rtcp.unpack(reports[0].data)[0]
     assert isinstance(report, rtcp.SenderReport)
     assert (report.packet_count, report.octet_count) == (5, 400)
+
+
+def listened_to(*names):
+    """An audience of sessions, and every report that anybody gets in some seconds of speech."""
+    sessions = {name: rtp_session(name) for name in names}
+    audience = Audience(rtp_session(ANN).header)
+    for name, session in sessions.items():
+        audience.join(name, session)
+    return audience, sessions
+
+
+def speak(audience, sessions, first, last, *, silent=False):
+    """Every 20 ms of these seconds; what is told to all, and what each says itself."""
+    told, said = [], []
+    for number in range(first * 50, last * 50):
+        now = ms(20 * number)
+        if not silent:
+            audience.say(packet(number), now)
+            if (report := audience.report(now)) is not None:
+                told.append((now, report))
+        for name, session in sessions.items():
+            session.receive_datagram(rtcp.pack(rtcp.ReceiverReport(9, ())), name, now)
+            session.tick(now)
+            said += [(now, each) for each in session.transmits()]
+    return told, said
+
+
+def test_one_report_for_all_who_get_the_stream():
+    """RFC 3550 section 6.2: one participant, and so one report about every five seconds."""
+    told, said = speak(*listened_to(ANN, BEN), 0, 100)
+    assert 16 < len(told) < 30
+    assert {report.destinations for _, report in told} == {(ANN, BEN)}
+    assert sorted(each.destination for _, each in said) == [ANN, BEN]  # once, as they began
+    for now, report in told:
+        sender, name = rtcp.unpack(report.data)
+        assert sender.packet_count == now // ms(20) + 1
+        assert sender.octet_count == 80 * sender.packet_count
+        assert ahead32(sender.rtp_timestamp, 960 * (now // ms(20))) in (960, 0)
+        assert name == rtcp.unpack(said[0][1].data)[1]
+
+
+def test_who_is_told_nothing_any_more_is_told_by_his_session():
+    """A microphone that is switched off: nobody speaks, so nobody reports for all."""
+    audience, sessions = listened_to(ANN, BEN)
+    speak(audience, sessions, 0, 20)
+    _, said = speak(audience, sessions, 20, 60, silent=True)
+    for name in (ANN, BEN):
+        times = [now for now, each in said if each.destination == name]
+        assert seconds(22) < times[0] < seconds(35)
+        assert 4 < len(times) < 13
+
+
+def test_who_leaves_an_audience_reports_again():
+    audience, sessions = listened_to(ANN, BEN)
+    speak(audience, sessions, 0, 20)
+    audience.leave(ANN)
+    told, said = speak(audience, sessions, 20, 60)
+    assert {report.destinations for _, report in told} == {(BEN,)}
+    assert sum(each.destination == ANN for _, each in said) > 6
+
+
+def test_reports_go_where_a_listeners_own_come_from():
+    """FFmpeg sends RTCP from the port after RTP's, and wants it there."""
+    audience, sessions = listened_to(ANN, BEN)
+    beside = (BEN[0], BEN[1] + 1)
+    sessions[BEN].receive_datagram(rtcp.pack(rtcp.ReceiverReport(9, ())), beside, 0)
+    audience.say(packet(0), 0)
+    audience.report(0)
+    assert audience.report(seconds(9)).destinations == (ANN, beside)
 
 
 @pytest.mark.parametrize(
