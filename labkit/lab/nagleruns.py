@@ -63,6 +63,24 @@ def frame_delays(connection: Connection) -> list[float]:
     return [to_ms(transit - min(transits)) for transit in transits]
 
 
+def as_rows(traffic: Traffic, which: int = 0) -> list[tuple[float, str, int, int, int, str]]:
+    """The segments of a connection, seen from its server, as plain values (exercise 03.3).
+
+    Each is (ms, "out" or "in", seq, bytes of data, ack, flags), with numbers counted from 0.
+    """
+    return [
+        (
+            round(to_ms(s.now - traffic.start), 3),
+            "in" if s.from_client else "out",
+            s.seq,
+            s.size,
+            s.ack,
+            s.flags,
+        )
+        for s in traffic.connections[which].segments
+    ]
+
+
 # In a lab network -------------------------------------------------------------------------------
 
 

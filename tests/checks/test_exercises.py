@@ -9,6 +9,7 @@ import itertools
 import json
 from functools import lru_cache
 from importlib import import_module
+from pathlib import Path
 from random import Random
 
 import numpy as np
@@ -25,7 +26,8 @@ from labkit.wire import framing
 from labkit.words.errors import BadInput
 from labkit.words.packet import Packet
 
-WEEKS = (1, 6)
+WRONG_ANSWERS = Path(__file__).parents[1] / "wrong_answers"
+WEEKS = sorted(int(path.stem[4:]) for path in WRONG_ANSWERS.glob("week??.py"))
 ALL = [each for week in WEEKS for each in exercises(week).values()]
 WRONG = [each for week in WEEKS for each in import_module(f"wrong_answers.week{week:02}").WRONG]
 SEEDS = [PUBLISHED, *range(1, 20)]
