@@ -219,7 +219,7 @@ def missing(frames: Sequence[Frame], wait: float) -> float:
 def wait_for(frames: Sequence[Frame], percent: float) -> set[int] | None:
     """The least whole number of ms after which at most `percent` are missing.
 
-    Two neighbours, where a delay is a whole number but for the rounding of floats; None: no wait.
+    Two neighbours, where it is a whole number but for the rounding of floats; None: no wait.
     """
     took = sorted(came - sent for sent, came in frames if came is not None)
     needed = len(frames) - int(len(frames) * percent / 100 + 1e-9)
@@ -227,4 +227,5 @@ def wait_for(frames: Sequence[Frame], percent: float) -> set[int] | None:
         return None
     if needed <= 0:
         return {0}
-    return {math.ceil(took[needed - 1] + noise) for noise in (-1e-6, 1e-6)}
+    least = took[needed - 1]
+    return {math.ceil(least + noise) for noise in (-1e-6, 1e-6)} if least % 1 else {int(least)}
