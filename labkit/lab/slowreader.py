@@ -84,6 +84,7 @@ def ages(runs: Mapping[str, Waited]) -> Picture:
             low = np.full(len(run.dropped), -0.06 * top * (row + 1))
             axes.plot(run.dropped, low, "|", color=colour, ms=7, mew=0.8)
         axes.set_ylim(-0.06 * top * (len(runs) + 1), 1.08 * top)
+        axes.set_yticks([tick for tick in axes.get_yticks() if 0 <= tick <= 1.08 * top])
         axes.set_xlabel("time (s); marks below zero are frames that were dropped")
         axes.set_ylabel("how old a frame was\nwhen it was sent (ms)")
         figure.legend(loc="outside upper left")
