@@ -257,7 +257,7 @@ def main() -> None:
     grader = None
     for line in sys.stdin:
         try:
-            grader = grader or Grader(order)
+            grader = grader or Grader(order, ahead=True)
             graded = grader.grade(submission_in(json.loads(line)))
             answer = {"result": graded.result.to_json(), "page": graded.page}
         except LabError as error:

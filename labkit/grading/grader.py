@@ -69,12 +69,15 @@ class Order:
 class Grader:
     """Grades the submissions of one week, one after the other."""
 
-    def __init__(self, order: Order) -> None:
+    def __init__(self, order: Order, *, ahead: bool = False) -> None:
+        """With `ahead` a box is started while the submission before it is graded."""
         found = exercises(order.week)
         if not found:
             weeks = ", ".join(sorted({str(int(name[:2])) for name in exercises()}))
             raise BadInput(f"week {order.week} has no exercises", f"--week {weeks}")
         self._order = order
+        self._ahead = ahead
+        self._next: Box | None = None
         self._exercises: list[Exercise] = list(found.values())
         self._hides = {module for exercise in self._exercises for module in exercise.hides}
         text = solution_path(order.week).read_text(encoding="utf-8")
@@ -107,9 +110,8 @@ class Grader:
         except CannotRead as error:
             return self.closed(submission, blank, Status.UNREADABLE, str(error))
         before = _cpu()
-        with (
-            Trusted(self._order.limits) if self._order.trust else Sandbox(self._order.limits) as box
-        ):
+        with self._box() as box:
+            self._begin_next()
             plan, subject = self._load(box, plan)
             reports = [self._check(exercise, subject) for exercise in self._exercises]
         result = replace(
@@ -130,6 +132,25 @@ class Grader:
         ]
         result = replace(blank, status=status, problem=problem, exercises=tuple(none))
         return self._written(submission, result, [])
+
+    def end(self) -> None:
+        """End the box that was started ahead, if there is one."""
+        if self._next is not None:
+            self._next.end()
+            self._next = None
+
+    def _box(self) -> Box:
+        """One for this submission: the one that was started ahead, or a new one."""
+        box, self._next = self._next, None
+        return box or self._new_box()
+
+    def _begin_next(self) -> None:
+        if self._ahead:
+            self._next = self._new_box()
+            self._next.start_ahead(self._hides)
+
+    def _new_box(self) -> Box:
+        return (Trusted if self._order.trust else Sandbox)(self._order.limits)
 
     def _load(self, box: Box, plan: Plan) -> tuple[Plan, Loaded]:
         """Run the cells; and once more in another order, if one missed what stood below it."""

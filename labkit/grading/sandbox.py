@@ -13,6 +13,9 @@ The process may be ended by the code in it, or for it. Then the check that asked
 `fresh` starts another process, in which the cells run again, so that each exercise is judged for
 itself. A cell that ends the process, or takes too long, is left out of that.
 
+Starting takes as long as everything else. Who knows that another submission follows can let its
+box start meanwhile (`start_ahead`), with numpy imported; nothing of a submission is in it yet.
+
 A `Sandbox` belongs to the thread that asks it first: when that thread ends, so does what is inside.
 `Trusted` is the same without walls: for one's own notebook.
 """
@@ -39,7 +42,9 @@ START: Final = 20.0
 """Seconds until the worker must be there: a machine may be busy."""
 LONGEST_CELL: Final = 1_000_000
 """Characters of one that is run at all."""
-BOOT: Final = "import sys; sys.path += {}; from labkit.grading.worker import main; main()"
+BOOT: Final = "import sys; sys.path += {}; {}from labkit.grading.worker import main; main()"
+AHEAD: Final = "import numpy; "
+"""Most notebooks ask for it, and it takes longer than all the rest."""
 
 
 class _Spent(NoAnswer):
@@ -52,6 +57,7 @@ class Box:
     def __init__(self, limits: Limits | None = None) -> None:
         self.limits = limits or Limits()
         self._process: Process | None = None
+        self._ahead: Process | None = None
         self._withheld: frozenset[str] = frozenset()
         self._played: list[tuple[str, str]] = []
         self._begun = time.monotonic()
@@ -70,9 +76,16 @@ class Box:
 
     def end(self) -> None:
         """End the process, if there is one, and all that it has started."""
-        if self._process is not None:
-            self._process.end()
-            self._process = None
+        for process in (self._process, self._ahead):
+            if process is not None:
+                process.end()
+        self._process = self._ahead = None
+
+    def start_ahead(self, withheld: Iterable[str] = frozenset()) -> None:
+        """Start a process for the submission that will be loaded, and do not wait for it."""
+        self.end()
+        self._withheld = frozenset(withheld)
+        self._ahead = self._begin(AHEAD)
 
     def load(
         self, cells: Iterable[tuple[str, str]], withheld: Iterable[str] = frozenset()
@@ -81,7 +94,8 @@ class Box:
 
         `withheld` are modules of `labkit` that cannot be imported there, and whatever needs them.
         """
-        self.end()
+        if self._ahead is None or self._withheld != frozenset(withheld):
+            self.end()
         self._withheld = frozenset(withheld)
         self._played.clear()
         self._begun, self._started = time.monotonic(), 0
@@ -129,16 +143,24 @@ class Box:
         if self._started > self.limits.revivals:
             raise _Spent("it has ended its process too often")
         self._started += 1
-        process = self._process = self._begin()
+        ahead, self._ahead = self._ahead, None
+        if ahead is None or not self._greet(ahead):
+            process = self._begin()
+            if not self._greet(process):
+                what = f"the sandbox did not start: {process.said}"
+                raise MissingCapability(what, "again, and with fewer at once (--jobs)")
+        for label, source in self._played:
+            self._play(label, source)
+
+    def _greet(self, process: Process) -> bool:
+        """Tell it what it may use; whether it answers."""
         try:
             process.pipes.ask(json.dumps(self._setting()), time.monotonic() + START)
         except NoAnswer:
             process.end(PATIENCE)
-            self._process = None
-            what = f"the sandbox did not start: {process.said}"
-            raise MissingCapability(what, "again, and with fewer at once (--jobs)") from None
-        for label, source in self._played:
-            self._play(label, source)
+            return False
+        self._process = process
+        return True
 
     def ended(self, error: Exception) -> str:
         """End the process because of this; why, in words."""
@@ -168,7 +190,8 @@ class Box:
             },
         }
 
-    def _begin(self) -> "Process":
+    def _begin(self, first: str = "") -> "Process":
+        """Start a process that does `first`, and then waits for its setting."""
         raise NotImplementedError
 
 
@@ -180,14 +203,14 @@ class Sandbox(Box):
         seccomp.program()
         return self
 
-    def _begin(self) -> "Process":
+    def _begin(self, first: str = "") -> "Process":
         reading, writing = os.pipe()
         info, told = os.pipe()
         try:
             os.write(writing, seccomp.program())
             os.close(writing)
             words = bubblewrap.command(self.limits, self._withheld, reading, told)
-            words += bubblewrap.python(_boot())
+            words += bubblewrap.python(_boot(first))
             return Process(words, bubblewrap.environment(), (reading, told), info)
         finally:
             os.close(reading)
@@ -209,9 +232,9 @@ class Trusted(Box):
             raise MissingCapability(what, "labkit check, which runs it in its own process")
         return self
 
-    def _begin(self) -> "Process":
+    def _begin(self, first: str = "") -> "Process":
         keep = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
-        words = bubblewrap.python(_boot())
+        words = bubblewrap.python(_boot(first))
         return Process(words, bubblewrap.environment() | keep)
 
     def _setting(self) -> dict[str, Any]:
@@ -268,5 +291,5 @@ class Loaded(Subject):
         return self._over
 
 
-def _boot() -> str:
-    return BOOT.format([*map(str, bubblewrap.packages()), str(bubblewrap.KIT.parent)])
+def _boot(first: str) -> str:
+    return BOOT.format([*map(str, bubblewrap.packages()), str(bubblewrap.KIT.parent)], first)

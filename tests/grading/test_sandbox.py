@@ -13,9 +13,11 @@ from labkit.checks.exercise import exercises
 from labkit.checks.notebook import execute, read
 from labkit.checks.subject import InProcess, Raised, Returned, TimedOut
 from labkit.grading import bubblewrap, seccomp
+from labkit.grading.grader import Grader, Order
 from labkit.grading.limits import Limits
 from labkit.grading.outcomes import CellState
 from labkit.grading.sandbox import Sandbox, Trusted
+from labkit.grading.submission import Source, Submission
 from labkit.resources import solution_path
 from labkit.words.errors import BadInput, MissingCapability
 from labkit.words.packet import Packet
@@ -238,6 +240,55 @@ def test_every_exercise_withholds_modules_that_there_are():
 def test_a_module_that_there_is_not():
     with Sandbox() as box, pytest.raises(BadInput, match=r"no module 'labkit\.core\.telepathy'"):
         load(box, "x = 1", withheld={"labkit.core.telepathy"})
+
+
+# Started ahead ------------------------------------------------------------------------------------
+
+
+def test_a_box_that_was_started_ahead_is_the_same_box(box):
+    """The same limits and the same modules withheld; numpy is there, and nothing of ours."""
+    hidden = {"labkit.core.jitterbuffer"}
+    box.start_ahead(hidden)
+    ahead = box._ahead
+    tries = ["import sys\nprint('numpy' in sys.modules)", "import labkit.core.jitterbuffer"]
+    loaded = load(box, *tries, withheld=hidden)
+    assert box._process is ahead
+    assert loaded.cells[0].printed == "True\n"
+    assert loaded.cells[1].state is CellState.RAISED
+    assert "what the exercise asks you to write" in loaded.cells[1].error
+
+
+def test_one_that_has_died_meanwhile_is_replaced(box):
+    box.start_ahead()
+    box._ahead._popen.kill()
+    assert load(box, "x = 1").cells[0].state is CellState.RAN
+
+
+def test_one_that_withholds_something_else_is_not_taken(box):
+    box.start_ahead({"labkit.core.jitterbuffer"})
+    ahead = box._ahead
+    loaded = load(box, "import labkit.core.jitterbuffer")
+    assert loaded.cells[0].state is CellState.RAN
+    assert box._process is not ahead
+    assert ahead._popen.poll() is not None
+
+
+def test_a_grader_that_starts_ahead_gives_the_same_and_leaves_nothing(tmp_path):
+    path = tmp_path / "ann.ipynb"
+    path.write_bytes(solution_path(6).read_bytes())
+    submission = Submission("ann", Source(path), path.name)
+    plain, ahead = Grader(Order(6, 3)), Grader(Order(6, 3), ahead=True)
+    wanted = plain.grade(submission)
+    for _ in range(2):
+        graded = ahead.grade(submission)
+        assert graded.result.points == wanted.result.points == wanted.result.of
+    spare = ahead._next._ahead._popen
+    assert spare.poll() is None
+    ahead.end()
+    assert spare.poll() is not None
+
+
+# What runs inside ---------------------------------------------------------------------------------
 
 
 def test_what_runs_beside_a_students_code_knows_no_check():
