@@ -190,7 +190,10 @@ def nat_table(kinds: Sequence[Behaviour] = KINDS) -> "Picture":
     from labkit.lab.show import LOST, PLAYED, Picture, canvas
 
     results = every_pair(kinds)
-    with canvas(width=7.6, height=6.4) as (figure, all_axes):
+    with canvas(width=4.4 + 0.36 * len(kinds), height=2.6 + 0.42 * len(kinds)) as (
+        figure,
+        all_axes,
+    ):
         axes = all_axes[0]
         for row, one in enumerate(kinds):
             for column, other in enumerate(kinds):
