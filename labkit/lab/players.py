@@ -118,11 +118,11 @@ async def we_play_them(program: str, voice: Clip) -> Played:
         path = Path(name) / "said.wav"
         with WavWriter(path, FILE_RATE, 1) as out:
             out.write(converted(voice, FILE_RATE, 1).samples)
-        receiver = Receiver(session, CODEC, policy=Fixed(ms(200)))
+        receiver = Receiver(session, CODEC, policy=Fixed(ms(600)))
         endpoint = await open_udp(receiver, on_event=take)
         try:
             await _run(program, _sending(program, path, endpoint.address[1]))
-            await asyncio.sleep(0.4)  # what waits in the buffer is played
+            await asyncio.sleep(0.8)  # what waits in the buffer is played
         finally:
             endpoint.close()
     if not heard:
