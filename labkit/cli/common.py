@@ -37,6 +37,12 @@ class Help(argparse.RawDescriptionHelpFormatter):
     def __init__(self, prog: str) -> None:
         super().__init__(prog, max_help_position=30, width=100)
 
+    def add_argument(self, action: argparse.Action) -> None:
+        """Argparse forgets that subcommands are indented, and breaks the line of the longest."""
+        super().add_argument(action)
+        if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001
+            self._action_max_length += self._indent_increment
+
 
 def parser(prog: str, what: str, examples: str) -> argparse.ArgumentParser:
     """A parser whose help ends with examples that can be pasted."""

@@ -232,9 +232,10 @@ class _Listener:
         stats = receiver.session.stats
         depth = receiver.buffer.depth(now()) if receiver.buffer is not None else 0  # type: ignore[attr-defined]
         underruns = self.playback.ring.underruns if self.playback is not None else 0
+        jitter = "" if stats.jitter is None else f"jitter {to_ms(stats.jitter):5.1f} ms   "
         self.status.show(
-            f"loss {stats.loss:5.1%}   jitter {to_ms(stats.jitter):5.1f} ms   "
-            f"depth {to_ms(depth):4.0f} ms   underruns {underruns}   "
+            f"loss {stats.loss:5.1%}   {jitter}depth {to_ms(depth):4.0f} ms   "
+            f"underruns {underruns}   "
             f"{receiver.received_rate.rate(now()) / 1000:6.1f} kbit/s"
         )
 

@@ -68,8 +68,8 @@ class ReceiverFigures:
     """What could not be read, or was not authentic."""
     received_octets: int = 0
     """Bytes of payload in the packets received."""
-    jitter: int = 0
-    """RFC 3550 section 6.4.1."""
+    jitter: int | None = None
+    """RFC 3550 section 6.4.1; None over a stream, which nobody measures."""
     depth: int = 0
     """Sound that waits in the jitter buffer."""
     target: int | None = None

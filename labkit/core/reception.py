@@ -49,7 +49,7 @@ def count(
 ) -> Stats:
     """What a session has counted, with what it received, if it did."""
     if reception is None:
-        return Stats(sent=sent, sent_octets=sent_octets, round_trip=round_trip)
+        return Stats(sent=sent, sent_octets=sent_octets, jitter=0, round_trip=round_trip)
     return Stats(
         sent=sent,
         sent_octets=sent_octets,

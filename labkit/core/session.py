@@ -133,8 +133,8 @@ class Stats:
     duplicates: int = 0
     reordered: int = 0
     """Packets that came after one with a higher sequence number."""
-    jitter: int = 0
-    """RFC 3550's interarrival jitter, in nanoseconds."""
+    jitter: int | None = None
+    """RFC 3550's interarrival jitter, in nanoseconds; None where nobody measures it."""
     round_trip: int | None = None
     """In nanoseconds, where the protocol measures it."""
 

@@ -45,6 +45,8 @@ class Client(Sender):
         """Those who get the same; None for who is sent to alone."""
         self.rendition: int | None = None
         """Of a simulcast, the bitrate that it gets; None when there is only one."""
+        self.shown = ""
+        """What it is called in figures; its address unless somebody knows better."""
         self.report: Report | None = None
         """The last one by the listener."""
 
@@ -75,7 +77,7 @@ class Client(Sender):
         stats, report = self.session.stats, self.report
         queue = getattr(self.session, "queue", None)
         return ClientFigures(
-            name_of(address),
+            self.shown or name_of(address),
             sent=stats.sent,
             sent_octets=stats.sent_octets,
             queued=len(queue) if queue is not None else 0,

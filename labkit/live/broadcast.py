@@ -11,11 +11,26 @@ from collections.abc import Callable
 from typing import Any
 
 from labkit.core.session import Joined
+from labkit.endpoints.client import Client, name_of
 from labkit.endpoints.server import Server
 from labkit.live.clock import now
 from labkit.live.tcp import LINGER_S, TcpConnection, serve_tcp
 from labkit.words.machine import Event
 from labkit.words.units import NS_PER_S
+
+
+class _Listener(TcpConnection):
+    """A connection whose client is shown by the address that it comes from."""
+
+    def __init__(self, client: Client, report: Callable[[Event], None], nodelay: bool) -> None:
+        super().__init__(client, report, nodelay=nodelay)
+        self._client = client
+
+    def connection_made(self, transport: Any) -> None:
+        peer = transport.get_extra_info("peername")
+        if peer is not None:  # None when it has gone already
+            self._client.shown = name_of(peer[:2])
+        super().connection_made(transport)
 
 
 class _Refusal(asyncio.Protocol):
@@ -118,7 +133,7 @@ class TcpBroadcast:
                 self._arm()  # the voice may have begun
             self._on_event(event)
 
-        connection = TcpConnection(sender, report, nodelay=self._nodelay)
+        connection = _Listener(sender, report, self._nodelay)
         self._by_name[name] = connection
 
         def forget(done: asyncio.Future[None]) -> None:

@@ -87,6 +87,25 @@ def test_every_listener_hears_the_same_and_is_told_the_end():
     asyncio.run(main())
 
 
+def test_a_listener_is_shown_by_the_address_that_it_comes_from():
+    """As over datagrams: a number would tell nobody who it is."""
+
+    async def main():
+        server = stream_server()
+        broadcast = await broadcast_tcp(server)
+        listener = Listener(StreamSession(Role.RECEIVER))
+        await listener.over_tcp(broadcast.address)
+        async with asyncio.timeout(10):
+            while not listener.of(Joined):
+                await asyncio.sleep(0.001)
+        host, port = listener.connection._transport.get_extra_info("sockname")
+        assert [each.name for each in server.figures(now()).clients] == [f"{host}:{port}"]
+        assert listener.session.stats.jitter is None  # nobody measures it over a stream
+        await broadcast.close()
+
+    asyncio.run(main())
+
+
 def test_a_full_house_refuses_and_lets_in_again():
     """The connection closes at once; when somebody leaves there is room."""
 

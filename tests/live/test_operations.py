@@ -17,7 +17,7 @@ FOLDER = operations_folder()
 DELAYS = Distribution((1, 2), (1, 1, 1), 6)
 FULL = (
     ReceiverFigures(
-        target=1, round_trip=1, mouth_to_ear=1, mouth_to_ear_by=Basis.SENDER_REPORT,
+        target=1, jitter=1, round_trip=1, mouth_to_ear=1, mouth_to_ear_by=Basis.SENDER_REPORT,
         mouth_to_ears=DELAYS, interarrivals=DELAYS,
     ),
     ServerFigures(
