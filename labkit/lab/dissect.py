@@ -51,7 +51,8 @@ def anatomy(data: bytes, fields: Sequence[tuple[str, int]] = RTP_FIELDS) -> Pict
     if len(data) * 8 < bits:
         raise BadInput(f"{len(data)} bytes are no header of {bits // 8}", "a whole datagram")
     number = int.from_bytes(data[: bits // 8])
-    rows = -(-bits // 32) + 1
+    room = -bits % 32 or 32  # for the payload: what is left of the row, or a row of its own
+    rows = (bits + room) // 32
     with canvas(height=0.62 * rows + 0.3) as (figure, all_axes):
         axes = all_axes[0]
         at = 0
@@ -61,7 +62,7 @@ def anatomy(data: bytes, fields: Sequence[tuple[str, int]] = RTP_FIELDS) -> Pict
             at += width
         rest = data[bits // 8 :]
         text = f"payload: {len(rest)} bytes\n{rest[:12].hex(' ')}{' …' if len(rest) > 12 else ''}"
-        _draw_field(axes, at, 32, text, len(fields))
+        _draw_field(axes, at, room, text, len(fields))
         _draw_ruler(axes, rows)
     words = ", ".join(name for name, _ in fields)
     return Picture(figure, f"A header of {bits // 8} bytes: {words}; then {len(rest)} bytes")

@@ -54,6 +54,15 @@ def test_other_headers_can_be_drawn_too():
     assert "A header of 2 bytes" in picture.alt
 
 
+@pytest.mark.parametrize(("bits", "rows", "width"), [(8, 1, 24), (32, 2, 32), (96, 4, 32)])
+def test_the_payload_fills_the_row_that_its_header_began(bits, rows, width):
+    axes = dissect.anatomy(
+        bytes(40), [("all", bits)] if bits < 33 else [("a", 32)] * 3
+    ).figure.axes[0]
+    assert axes.patches[-1].get_width() == width
+    assert axes.get_ylim()[0] == pytest.approx(-rows - 0.1)
+
+
 def test_too_few_bytes_are_no_header():
     with pytest.raises(BadInput, match="11 bytes are no header of 12"):
         dissect.anatomy(bytes(11))
