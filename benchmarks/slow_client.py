@@ -146,32 +146,40 @@ def measure(before: float, with_it: float) -> dict[str, Any]:
 
 
 def picture(found: dict[str, Any], path: str) -> None:
-    """Delays before and after, and the memory."""
-    import matplotlib.pyplot as plt
+    """How long packets took, before and with the slow one; the server's queue and memory."""
+    import matplotlib as mpl  # here, so that it is not in the server's memory
+    from matplotlib.figure import Figure
 
-    figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4), layout="constrained")
-    edges = np.geomspace(0.1, max(50, found["before"].max(), found["with"].max()), 60)
-    for name, colour in (("before", "tab:blue"), ("with", "tab:orange")):
-        delays = found[name]
-        label = (
-            f"{name} the slow one: {len(delays):,} packets, p99 {np.percentile(delays, 99):.1f} ms"
-        )
-        share = np.full(len(delays), 100 / len(delays))
-        left.hist(delays, edges, weights=share, histtype="step", lw=2, color=colour, label=label)
-    left.set(xscale="log", xlabel="later than its last sample, ms", ylabel="% of packets")
-    left.set_title(f"the {OTHERS} listeners that read", fontsize=11)
-    left.margins(y=0.25)
-    left.legend(loc="upper right", fontsize=8)
-    minutes = [s.seconds / 60 for s in found["samples"]]
-    memory = [s.rss / 2**20 for s in found["samples"]]
-    right.plot(minutes, memory, color="tab:green", lw=2, label="the server's memory, MiB")
-    queue = [s.queued for s in found["samples"]]
-    right.plot(minutes, queue, color="tab:red", lw=2, label="packets in the slow one's queue")
-    right.axvline(found["quiet"] / 60, color="gray", ls=":", label="the slow one comes")
-    right.set(xlabel="minutes", ylim=(0, 1.6 * max(*memory, *queue)))
-    right.set_title("the server, and the one that never reads", fontsize=11)
-    right.legend(loc="upper right", fontsize=8)
-    figure.savefig(path, dpi=100)
+    from labkit.lab.show import GREY, LOST, PLAYED, STYLE
+
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(9, 3.4), layout="constrained")
+        left, right = figure.subplots(1, 2)
+        edges = np.geomspace(0.3, 100, 50)
+        for name, colour, words in (
+            ("before", GREY, "before"),
+            ("with", PLAYED, "with the one that never reads"),
+        ):
+            delays = found[name]
+            label = f"{words}: p99 {np.percentile(delays, 99):.1f} ms"
+            share = np.full(len(delays), 100 / len(delays))
+            left.hist(
+                delays, edges, weights=share, histtype="step", lw=1.8, color=colour, label=label
+            )
+        left.set(xscale="log", xlabel=f"delay of the {OTHERS} that read (ms)")
+        left.set_ylabel("share of their packets (%)")
+        left.xaxis.set_major_formatter("{x:g}")
+        left.set_ylim(top=1.35 * left.get_ylim()[1])
+        left.legend(loc="upper right")
+        minutes = [s.seconds / 60 for s in found["samples"]]
+        queue = [s.queued for s in found["samples"]]
+        memory = [s.rss / 2**20 for s in found["samples"]]
+        right.plot(minutes, queue, color=LOST, lw=1.8, label="packets in its queue")
+        right.plot(minutes, memory, color=PLAYED, lw=1.8, label="the server's memory (MiB)")
+        right.axvline(found["quiet"] / 60, color=GREY, ls=":", lw=1.2, label="it comes")
+        right.set(xlabel="time (minutes)", ylim=(0, 1.6 * max(*memory, *queue)), xlim=0)
+        right.legend(loc="upper right")
+    figure.savefig(path, dpi=130)
 
 
 def main() -> None:

@@ -32,6 +32,7 @@ from labkit.words.machine import Event
 from labkit.words.packet import Packet
 from labkit.words.units import ms, seconds, to_ms, to_seconds
 
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
 STATUS_EVERY = 0.5
 INTERRUPTED = 130
 """Exit code when Ctrl-C came before anything began."""
@@ -89,6 +90,8 @@ async def connect(options: argparse.Namespace, stop: asyncio.Event) -> int:
         if options.addr:
             host, port = options.addr
             listener.status.say(f"asking {host}:{port} for the stream")
+            if options.proto == "ws" and options.token and host not in LOOPBACK:
+                listener.status.say("whoever sees our packets has the token: wss encrypts it")
         follow = _follow_tcp if options.proto in STREAMS else _follow_udp
         await follow(options, listener, stop)
         listener.status.say(listener.summary())
@@ -97,16 +100,18 @@ async def connect(options: argparse.Namespace, stop: asyncio.Event) -> int:
                 raise refused(options, listener.refusal)
             if stop.is_set():
                 return INTERRUPTED
-            raise BadInput("nothing was received", _remedy(options))
+            raise BadInput("nothing was received", _remedy(options, hung_up=listener.hung_up))
         if listener.playback is not None:
             await asyncio.sleep(to_seconds(listener.playback.latency))  # the last word is heard
     return 0
 
 
-def _remedy(options: argparse.Namespace) -> str:
+def _remedy(options: argparse.Namespace, *, hung_up: bool) -> str:
     if options.addr is None:
         return f"is somebody sending to the address in {options.sdp}?"
     host, port = options.addr
+    if hung_up:
+        return "somebody answers there and hangs up: has the streamer another --proto, or no room?"
     serve = f"is it running?  streamer serve --proto {options.proto}"
     if is_group(host):
         return f"{serve} --to {host}:{port}, by the network of --interface"
@@ -124,6 +129,8 @@ class _Listener:
         self.done = asyncio.Event()
         self.closed: Closed | None = None
         self.joined = False
+        self.hung_up = False
+        """A connection has ended before anybody had joined."""
         self.refusal: AuthenticationError | None = None
         """Why the streamer does not want us, or we not it: to try again would not help."""
         self.watch: Watch = None
@@ -346,6 +353,10 @@ async def _stay_connected(
             return
         if listener.joined:
             backoff.reset()
+        else:
+            listener.hung_up = True
+            if backoff.failures >= options.retries:
+                raise BadInput("nothing was received", _remedy(options, hung_up=True))
         listener.joined = False
         listener.status.say("looking for the server again …")
         connection = await connect_again(

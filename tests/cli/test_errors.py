@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from programs import BIN, Program, run
+from programs import BIN, Program, address_of, run, serving
 
 from labkit.cli import labkit, receiver, streamer
 from labkit.core.source import tone
@@ -314,3 +314,16 @@ def test_without_a_sound_card(tmp_path, words):
     assert program.process.returncode == 2, program.output
     assert "device" in program.lines[-2]
     assert "Traceback" not in program.output
+
+
+@pytest.mark.live
+@pytest.mark.parametrize(("served", "asked"), [("ws", "tcp"), ("tcp", "ws")])
+def test_a_streamer_that_speaks_something_else(quiet, served, asked):
+    """It is there and hangs up: to look whether it is running would help nobody."""
+    with serving(served, "speech") as server:
+        addressed = ("--proto", asked, "--addr", address_of(server))
+        program = run("receiver", "connect", *addressed, "--retries", 1, *quiet)
+    assert program.process.returncode == 2
+    said, remedy = program.lines[-2:]
+    assert said == "receiver: nothing was received"
+    assert "another --proto" in remedy
