@@ -25,6 +25,8 @@ Segment = tuple[float, bool, str, int, int, int, int]
 """(ms, from_client, flags, seq, ack, size, window)"""
 
 SPACING: Final = 20.0
+REPAIR: Final = 32
+"""Frames for which a loss is felt at most."""
 OPEN: Final = 64_512
 """A window, in bytes."""
 ASKED: Final = 13
@@ -74,12 +76,12 @@ def conversation(
         (begin + trip, True, "ACK", 1, 1, 0, OPEN),
         (begin + trip + 0.3, True, "PSH ACK", 1, 1, ASKED - 1, OPEN),
     ]
-    places = rng.sample(range(10, frames - 15), lost + twice + pairs + closed)
-    # Far enough from each other that one trouble is over before the next begins.
-    places = sorted(10 + round((p - 10) / (frames - 25) * (frames - 60)) for p in places)
-    places = [p + 12 * number for number, p in enumerate(places)]
     kinds = ["lost"] * lost + ["twice"] * twice + ["pair"] * pairs + ["closed"] * closed
     rng.shuffle(kinds)
+    # Each trouble is over before the next begins.
+    slot = max((frames - 20) // max(len(kinds), 1), REPAIR + 4)
+    frames = max(frames, 20 + slot * len(kinds))
+    places = [10 + slot * n + rng.randrange(slot - REPAIR) for n in range(len(kinds))]
     _speak(made, rng, begin + trip + 2, trip, frames, dict(zip(places, kinds, strict=True)))
     end = max(s[0] for s in made.segments)
     for number in range(rst):
