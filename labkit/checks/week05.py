@@ -455,6 +455,8 @@ def _carried(bench: Bench, said: Any, line: Any, seed: int, *, yours: bool, mtu:
     def theirs(limit: int, seq: int, timestamp: int) -> _Given:
         given = _push(bench, np.split(said, len(said) // FRAME), limit, (seq, timestamp))
         del bench.steps[4:]
+        what = "a voice makes packets"
+        bench.holds(any(given), what, "some", "none at all", "packets")
         return _Given(given)
 
     call = PacketCall(Clip(said), Pcm(), line, "udp", policy=Fixed(ms(100)), seed=seed,
@@ -540,7 +542,7 @@ EXERCISES: Final = (
             "even": "A listener takes the length of one packet for that of all. Share evenly.",
             "seq": "Which packet is it? Each has the next number, also the pieces of one frame.",
             "ticks": "A timestamp counts samples of one channel: how many were before this packet?",
-            "circle": "16 bits for one, 32 for the other: `labkit.words.seqnum` adds on circles.",
+            "circle": "Numbers have 16 bits, timestamps 32: `labkit.words.seqnum` adds on circles.",
         },
         HIDES,
     ),
