@@ -590,7 +590,7 @@ EXERCISES: Final = (
             "last": "The first and the last are here. Is that all of it?",
             "order": "Fragments take their own ways. Put them in order before you look for holes.",
             "copies": "The same fragment twice fills one place, not two.",
-            "gap": "5 and 8 came: which number is the first that did not, and how many are there?",
+            "gap": "After 5 came 8: which number is the first that did not, and how many are there?",
             "late": "Some came late, some twice. What is in a hole when all have come?",
             "wrap": "A gap may go over the end: 65534 came, then 2.",
             "capture": "On made-up packets they do what they should. What is new in real ones?",
