@@ -40,9 +40,9 @@ class NagleLab(widgets.VBox):  # type: ignore[misc]
         self.buffer = slider("buffer (ms)", buffer, 300, 10)
         self.round_trip.min = 10  # without one there is nothing to wait for
         self.nodelay = widgets.Checkbox(value=nodelay, description="TCP_NODELAY", indent=False)
-        self.words = widgets.Label()
+        self.words = widgets.Label(layout=widgets.Layout(max_width="98%"))
         self.picture = widgets.Image(
-            format="png", layout=widgets.Layout(max_width="100%", align_self="flex-start")
+            format="png", layout=widgets.Layout(max_width="98%", align_self="flex-start")
         )
         self.sound = widgets.Audio(
             format="flac", autoplay=False, loop=False, layout=widgets.Layout(width="22em")
