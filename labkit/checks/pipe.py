@@ -35,6 +35,8 @@ LONGEST: Final = 16_000_000
 """Characters of a line. Who reads a longer one stops reading, and has no answer."""
 _AS_IT_IS: Final = frozenset({int, str, bool, type(None)})
 """Values that JSON has too."""
+_BARE: Final = frozenset({int, type(None)})
+"""What stands for itself when it was returned: a policy is asked twenty thousand questions."""
 _SAID: Final = frozenset({list, dict})
 """What JSON said instead of those that it lacks."""
 MOST_PARTS: Final = 400_000
@@ -69,7 +71,12 @@ def asks_from_text(line: str) -> list[Ask]:
 
 def outcomes_to_text(outcomes: Sequence[Outcome]) -> str:
     """A row of outcomes as one line, without the newline."""
-    return json.dumps([_outcome_out(each) for each in outcomes], separators=(",", ":"))
+    bare, returned = _BARE, Returned
+    rows = [
+        each[0] if type(each) is returned and type(each[0]) in bare else _outcome_out(each)
+        for each in outcomes
+    ]
+    return json.dumps(rows, separators=(",", ":"))
 
 
 def outcomes_from_text(line: str, asked: int) -> list[Outcome]:
@@ -80,7 +87,13 @@ def outcomes_from_text(line: str, asked: int) -> list[Outcome]:
         raise NotPlain(f"an answer of {parts_of(line)} parts")
     try:
         rows = json.loads(line)
-        outcomes = [_outcome_in(row) for row in rows]
+        returned, least, most = Returned, -LARGEST_KEY, LARGEST_KEY
+        outcomes = [
+            returned(row)
+            if row is None or (type(row) is int and least < row < most)
+            else _outcome_in(row)
+            for row in rows
+        ]
     except NotPlain:
         raise
     except _UNREADABLE as error:
@@ -103,12 +116,7 @@ def parts_of(line: str) -> int:
     return line.count(",") + line.count("[") + line.count("{")
 
 
-# A policy is asked twenty thousand questions: what is most of them comes first.
-
-
 def _outcome_out(outcome: Outcome) -> Sequence[Any]:
-    if type(outcome) is Returned and type(outcome.value) in _AS_IT_IS:
-        return ("returned", outcome.value)
     match outcome:
         case Returned(value):
             return ["returned", _out(value)]
@@ -125,11 +133,9 @@ def _outcome_out(outcome: Outcome) -> Sequence[Any]:
 
 
 def _outcome_in(row: Any) -> Outcome:
+    if type(row) is int:
+        return Returned(plain(row))
     kind, *rest = row
-    if kind == "returned" and len(rest) == 1:
-        value = rest[0]
-        if value is None or (type(value) is int and -LARGEST_KEY < value < LARGEST_KEY):
-            return Returned(value)
     match kind:
         case "returned":
             (value,) = rest
