@@ -12,9 +12,11 @@ WEEK ?= week06_jitter_buffer
 PAGES ?= $(wildcard notebooks/*.ipynb)
 FUZZ_SECONDS ?= 600
 FUZZ := .venv-fuzz
+# What must not run beside other tests: what a late processor would spoil.
+ALONE := live or sound or net
 
 .DEFAULT_GOAL := help
-.PHONY: help lab demo test pages style types bench siege engines netem-kernel fuzz dist lock clean
+.PHONY: help lab demo test pages book style types bench siege engines netem-kernel fuzz dist lock clean
 
 help: ## this list
 	@echo "labkit: real-time networking by ear"
@@ -30,7 +32,8 @@ demo: $(VENV)/.system-lab $(VENV)/.installed ## hear a bad network, with a naive
 	$(BIN)/labkit demo
 
 test: $(VENV)/.system-test style types ## everything a change must pass
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -m "not ($(ALONE))" -n logical
+	$(BIN)/python -m pytest -m "$(ALONE)"
 
 style: $(VENV)/.installed ## format and lint, changing nothing
 	$(BIN)/ruff format --check
@@ -41,6 +44,10 @@ types: $(VENV)/.installed ## mypy, strict
 
 pages: $(VENV)/.system-test $(VENV)/.installed ## every notebook as JupyterLab shows it, in pictures
 	$(BIN)/python tests/pages.py --into build/pages $(PAGES)
+
+book: $(VENV)/.system-lab $(VENV)/.installed ## run all labs; a site in build/book to read before installing
+	$(BIN)/python docs/book/run.py
+	$(BIN)/python -m sphinx -q -W --keep-going -c docs/book -d build/book-tree . build/book
 
 bench: $(VENV)/.installed ## every benchmark, with its peers, as ratios
 	@for bench in $(filter-out benchmarks/gstreamer_% %_picture.py benchmarks/siege.py,$(wildcard benchmarks/*.py)); do echo "== $$bench"; $(BIN)/python $$bench || exit 1; done

@@ -25,7 +25,7 @@ from labkit.grading.runner import Batch, run
 from labkit.lab import cluster
 from labkit.words.errors import BadInput, MissingCapability
 
-pytestmark = [pytest.mark.live, pytest.mark.timeout(180)]
+pytestmark = pytest.mark.timeout(180)  # a busy machine
 SEED = 4711
 
 

@@ -131,7 +131,7 @@ def run(path, folder, monkeypatch):
     return cards
 
 
-@pytest.mark.live
+@pytest.mark.timeout(150)
 def test_the_solved_one_has_full_marks(solved, tmp_path, monkeypatch):
     cards = run(solved, tmp_path, monkeypatch)
     for name, exercise in exercises(int(solved.stem[4:6])).items():
@@ -140,7 +140,7 @@ def test_the_solved_one_has_full_marks(solved, tmp_path, monkeypatch):
         assert cards[name]["text/html"].startswith('<div class="labkit-check"')
 
 
-@pytest.mark.live
+@pytest.mark.timeout(150)
 def test_the_unsolved_one_runs_to_its_end(unsolved, tmp_path, monkeypatch):
     cards = run(unsolved, tmp_path, monkeypatch)
     for name, exercise in exercises(int(unsolved.stem[4:6])).items():
