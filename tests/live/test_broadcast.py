@@ -7,6 +7,7 @@ from random import Random
 
 import numpy as np
 import pytest
+import quicparts
 
 from labkit.codec import Blank, Pcm
 from labkit.core.datagramsession import DatagramSession
@@ -16,9 +17,11 @@ from labkit.core.rtpsession import RtpSession
 from labkit.core.session import Closed, Joined, Limits, Received, Role
 from labkit.core.source import Clip
 from labkit.core.streamsession import StreamSession
+from labkit.endpoints.quicserver import QuicServer
 from labkit.endpoints.receiver import Heard, Receiver
 from labkit.endpoints.server import Server
 from labkit.endpoints.voice import Voice
+from labkit.lab.layered import layered
 from labkit.live.broadcast import broadcast_tcp
 from labkit.live.clock import now
 from labkit.live.tcp import connect_tcp
@@ -182,21 +185,36 @@ def test_over_datagrams_the_server_is_one_machine():
 # Together ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("transport", ["tcp", "rtp"])
+OVER_TCP = ("tcp", "ws", "wss")
+
+
+def many(transport: str, voice: Voice):
+    """A server by this transport, not yet on a socket."""
+    if transport in OVER_TCP:
+        return Server(voice, lambda _: layered(StreamSession(Role.SENDER, "v=0"), transport))
+    if transport == "quic":
+        return QuicServer(lambda _: quicparts.sender(), lambda take: Server(voice, take))
+    options = {"ssrc": voice.ssrc, "rng": Random()}
+    return Server(voice, lambda _: RtpSession(Role.SENDER, "v=0", **options))
+
+
+def one(transport: str, peer):
+    """A session that asks the server at this address."""
+    if transport in OVER_TCP:
+        return layered(StreamSession(Role.RECEIVER), transport)
+    if transport == "quic":
+        return quicparts.receiver(peer=peer)
+    return RtpSession(Role.RECEIVER, peer=peer)
+
+
+@pytest.mark.parametrize("transport", ["tcp", "wss", "rtp", "quic"])
 def test_two_receivers_play_the_same_instant_within_50_ms(transport):
     """The second comes 200 ms after the first; each draws its own line by what arrives."""
 
     async def main():
-        clip = Clip(np.zeros((50 * 960, 1), np.int16))
-        voice = Voice(Blank(), clip, rng=Random(1))
-
-        def session(role: Role, **options):
-            if transport == "tcp":
-                return StreamSession(role, "v=0")
-            return RtpSession(role, "v=0", rng=Random(), **options)
-
-        server = Server(voice, lambda _: session(Role.SENDER, ssrc=voice.ssrc))
-        adapter = await (broadcast_tcp(server) if transport == "tcp" else open_udp(server))
+        voice = Voice(Blank(), Clip(np.zeros((75 * 960, 1), np.int16)), rng=Random(1))
+        over_tcp = transport in OVER_TCP
+        adapter = await (broadcast_tcp if over_tcp else open_udp)(many(transport, voice))
         played: list[dict[int, int]] = [{}, {}]
         ends = []
         for heard in played:
@@ -205,9 +223,9 @@ def test_two_receivers_play_the_same_instant_within_50_ms(transport):
                 if isinstance(event, Heard) and event.timestamp is not None:
                     heard[event.timestamp % 2**32] = event.now
 
-            peer = {"peer": adapter.address} if transport == "rtp" else {}
-            machine = Receiver(session(Role.RECEIVER, **peer), Blank(), policy=Fixed(ms(60)))
-            if transport == "tcp":
+            session = one(transport, adapter.address)
+            machine = Receiver(session, Blank(), policy=Fixed(ms(60)))
+            if over_tcp:
                 ends.append(await connect_tcp(machine, *adapter.address, on_event=take))
             else:
                 ends.append(await open_udp(machine, on_event=take))
@@ -220,7 +238,7 @@ def test_two_receivers_play_the_same_instant_within_50_ms(transport):
                 await asyncio.sleep(0.001)
         for end in ends:
             end.close()
-        (await adapter.close()) if transport == "tcp" else adapter.close()
+        (await adapter.close()) if over_tcp else adapter.close()
         both = played[0].keys() & played[1].keys()
         apart = [abs(played[0][media] - played[1][media]) for media in both]
         assert len(both) >= 25
