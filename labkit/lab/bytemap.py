@@ -83,11 +83,11 @@ class ByteMap:
             yield f"{place}  {line.bits:<9} {line.name}: {line.text}".rstrip()
 
     def _repr_html_(self) -> str:
-        side = "vertical-align:top;padding:0 1.2em 0 0;border:0;background:none"
+        """Side by side where there is room, else one above the other; alike in dark themes."""
         return (
-            f'<table style="border:0;color:{LINE};background:white;font-size:12px"><tr>'
-            f'<td style="{side}">{self._bytes_html()}</td>'
-            f'<td style="{side}">{self._fields_html()}</td></tr></table>'
+            '<div style="display:inline-flex;flex-wrap:wrap;align-items:flex-start;gap:.4em 1.2em;'
+            f'max-width:100%;padding:4px;color:{LINE};background:white;font-size:12px">'
+            f"<div>{self._bytes_html()}</div><div>{self._fields_html()}</div></div>"
         )
 
     def _bytes_html(self) -> str:
@@ -127,9 +127,9 @@ class ByteMap:
         return f'<table style="{_TABLE}">{"".join(rows)}</table>'
 
 
-_TABLE: Final = "border-collapse:collapse;border:0;margin:0"
-_LEFT: Final = "text-align:left;border:0;background:white"
-_CELL: Final = "padding:1px 3px;border:0;text-align:center;white-space:nowrap"
+_TABLE: Final = "border-collapse:collapse;border:0;margin:0;font-size:12px"
+_LEFT: Final = f"text-align:left;border:0;color:{LINE};background:white"
+_CELL: Final = f"padding:1px 3px;border:0;color:{LINE};text-align:center;white-space:nowrap"
 
 
 def _cell(text: str, style: str, title: str = "") -> str:

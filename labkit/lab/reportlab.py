@@ -42,7 +42,7 @@ class ReportLab(widgets.VBox):  # type: ignore[misc]
         self.loss = slider("loss (%)", loss, 30, 1)
         self.copies = slider("copies (%)", copies, 30, 1)
         self.jitter = slider("jitter (ms)", jitter, 60, 5)
-        self.every = slider("report every (s)", every, 5, 1)
+        self.every = slider("interval (s)", every, 5, 1)
         self.every.min = 1
         self.picture = widgets.Image(
             format="png", layout=widgets.Layout(max_width="100%", align_self="flex-start")

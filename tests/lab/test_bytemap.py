@@ -72,3 +72,10 @@ def test_a_packet_of_a_capture_shows_itself():
     packet = capture("01_frames")[1]
     assert str(packet).startswith("1: 10.9.0.2:")
     assert "maximum segment size" in packet._repr_html_()
+
+
+def test_it_can_be_read_in_a_dark_theme_and_on_a_narrow_page():
+    """Every cell has a colour of its own, since themes give them one; and no table is wide."""
+    html = bytemap(b"\x80\x00\x00\x07" + bytes(8) + b"sound")._repr_html_()
+    assert all(";color:#" in cell or " color:#" in cell for cell in re.findall("<td[^>]*>", html))
+    assert "flex-wrap:wrap" in html
