@@ -179,11 +179,17 @@ def _draw(steps: Sequence[Step]) -> Picture:
         axes = rows[0]
         turns = {s.seq: s for s in steps if s.did == "played"}
         labels = _Labels(0.055 * to_ms(max(s.now for s in steps) - steps[0].now + FRAME))
+        notes: dict[int, list[str]] = {}  # by instant: what comes together has one label
         for s in steps:
             if s.did in TURN_COLOURS:
                 _draw_turn(axes, s)
             else:
-                _draw_arrival(axes, s, turns.get(s.seq), labels)
+                _draw_arrival(axes, s, turns.get(s.seq))
+                notes.setdefault(s.now, []).append(_note(s))
+        for now, told in notes.items():
+            x = to_ms(now)
+            text = ", ".join(told)
+            axes.text(x, labels.height(x), text, ha="center", va="bottom", fontsize=9, color=LINE)
         axes.set_ylim(0, 1.35)
         axes.set_yticks([0.15, 1], ["turns", "arrivals"])
         axes.grid(visible=False, axis="y")
@@ -228,11 +234,13 @@ def _draw_turn(axes: Any, s: Step) -> None:
     axes.text(x + width / 2, 0.15, text, ha="center", va="center", fontsize=9, **style)
 
 
-def _draw_arrival(axes: Any, s: Step, turn: Step | None, labels: _Labels) -> None:
+def _note(s: Step) -> str:
+    return _name(s.seq) if s.did == "comes" else f"{_name(s.seq)} {s.did}"
+
+
+def _draw_arrival(axes: Any, s: Step, turn: Step | None) -> None:
     x = to_ms(s.now)
     kept = s.did == "comes"
     axes.plot(x, 1, "o" if kept else "^", color=PLAYED if kept else LATE, ms=7 if kept else 9)
-    note = _name(s.seq) if kept else f"{_name(s.seq)} {s.did}"
-    axes.text(x, labels.height(x), note, ha="center", va="bottom", fontsize=9, color=LINE)
     if kept and turn is not None:
         axes.plot([x, to_ms(turn.now)], [0.95, 0.29], color=PLAYED, lw=1, alpha=0.6)

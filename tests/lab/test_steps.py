@@ -115,3 +115,10 @@ def test_the_picture_says_in_words_what_it_shows():
     picture = step(JitterBuffer(Fixed(ms(40))), [(1, 0)]).show()
     assert picture.png().startswith(b"\x89PNG")
     assert "40 ms: 1 is played" in picture.alt
+
+
+def test_what_comes_together_has_one_label():
+    """Four numbers on one another could not be read."""
+    together = step(JitterBuffer(Fixed(ms(40))), [(1, 0), (2, 20), (3, 120), (4, 120), (5, 120)])
+    texts = [text.get_text() for text in together.show().figure.axes[0].texts]
+    assert "3 late, 4 late, 5" in texts
