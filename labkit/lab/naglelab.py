@@ -31,12 +31,12 @@ class NagleLab(widgets.VBox):  # type: ignore[misc]
         self,
         clip: Clip | None = None,
         *,
-        round_trip: int = 50,
-        buffer: int = 40,
+        round_trip: int = 54,
+        buffer: int = 30,
         nodelay: bool = False,
     ) -> None:
         self._clip = clip if clip is not None else speech(7.5)
-        self.round_trip = slider("round trip (ms)", round_trip, 200, 10)
+        self.round_trip = slider("RTT (ms)", round_trip, 200, 2)
         self.buffer = slider("buffer (ms)", buffer, 300, 10)
         self.round_trip.min = 10  # without one there is nothing to wait for
         self.nodelay = widgets.Checkbox(value=nodelay, description="TCP_NODELAY", indent=False)
