@@ -60,7 +60,7 @@ class OpusLab(widgets.VBox):  # type: ignore[misc]
         self.bursts = widgets.Checkbox(
             value=False, description=f"losses in bursts, {BURST} in a row", indent=False
         )
-        self.figures = widgets.Label()
+        self.figures = widgets.HTML()  # a Label would be cut off where the page is narrow
         self.picture = widgets.Image(
             format="png", layout=widgets.Layout(max_width="100%", align_self="flex-start")
         )
@@ -114,4 +114,5 @@ class OpusLab(widgets.VBox):  # type: ignore[misc]
             f"{result.unheard:.1%} not heard; STOI {result.stoi:.3f}"
         )
         self.picture.value = result.show().png()
-        self.sound.value = flac_bytes(result.audio, result.codec.sample_rate)
+        # In media time: where the goodbye is lost too, a listener goes on waiting for a while.
+        self.sound.value = flac_bytes(result.aligned, result.codec.sample_rate)
