@@ -58,7 +58,7 @@ def _strips(result: HeadOfLine, rows: list[Axes]) -> None:
     first = _telling(result)
     count = round(WINDOW * 1000 / result.frame)
     shown = {way: delays[first : first + count] for way, delays in result.delays.items()}
-    top = 1.08 * max(float(np.nanmax(delays)) for delays in shown.values())
+    top = 1.3 * max(float(np.nanmax(delays)) for delays in shown.values())
     for axes, (way, delays) in zip(rows, shown.items(), strict=True):
         seconds = np.arange(len(delays)) * result.frame / 1000
         colour = COLOURS[way]
@@ -106,7 +106,7 @@ def _distribution(result: HeadOfLine, axes: Axes) -> None:
         )
     axes.axvline(result.link.down.delay / 1e6, color=GREY, lw=1, ls=":")
     axes.set_yscale("log")
-    axes.set_ylim(0.08, 110)
+    axes.set_ylim(0.08, 400)  # room for the legend above the curves
     axes.set_yticks([100, 10, 1, 0.1], ["100 %", "10 %", "1 %", "0.1 %"])
     axes.set_xlim(0, top * 1.05)
     axes.set_xlabel("milliseconds since the frame was sent  (dotted: what the link takes)")

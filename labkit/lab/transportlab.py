@@ -42,7 +42,7 @@ def _slider(what: str, value: int, low: int, top: int, step: int) -> widgets.Int
         description=what,
         continuous_update=False,
         style=WIDE,
-        layout=widgets.Layout(width="24em", max_width="98%"),
+        layout=widgets.Layout(width="24em", max_width="96%"),
     )
 
 
@@ -66,7 +66,7 @@ class TransportLab(widgets.VBox):  # type: ignore[misc]
             value=way,
             description="carried by",
             style=WIDE,
-            layout=widgets.Layout(width="24em", max_width="98%"),
+            layout=widgets.Layout(width="24em", max_width="96%"),
         )
         self.loss = _slider("loss (%)", loss, 0, 20, 1)
         self.delay = _slider("delay (ms)", delay, 20, 200, 10)
