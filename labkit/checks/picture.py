@@ -1,12 +1,15 @@
 """Pictures and captures of what a check did, drawn from plain data.
 
-Three kinds of drawing are known:
+Four kinds of drawing are known:
 
     {"kind": "turns", "frame": ns, "arrivals": [(now, seq, note)],
      "wanted": [(now, seq or None)], "yours": [(now, seq or None)]}
     {"kind": "frontier", "points": {name: [(delay in ms, loss in percent)]}, "ylabel": text}
 
     {"kind": "bytes", "fields": [(name, first byte, last byte)], "wanted": hex, "yours": hex}
+
+    {"kind": "lines", "x": […], "lines": {name: [y, …]}, "xlabel": text, "ylabel": text,
+     "level": [y, name]}
 
 The first is also a capture: its arrivals, as datagrams of our own header (`labkit.wire.minirtp`),
 each with what became of it as a comment. This module decides nothing.
@@ -18,7 +21,18 @@ from typing import Any
 
 from matplotlib.patches import Rectangle
 
-from labkit.lab.show import GREY, LATE, LINE, LOST, PASTELS, PLAYED, Picture, canvas, frontier
+from labkit.lab.show import (
+    GREY,
+    LATE,
+    LINE,
+    LOST,
+    PASTELS,
+    PLAYED,
+    RECOVERED,
+    Picture,
+    canvas,
+    frontier,
+)
 from labkit.wire import minirtp
 from labkit.wire.pcap import PcapngWriter
 from labkit.words.packet import Packet
@@ -40,7 +54,25 @@ def draw(drawing: Mapping[str, Any]) -> Picture:
         return frontier(points, ylabel=drawing["ylabel"])
     if drawing["kind"] == "bytes":
         return _bytes(drawing)
+    if drawing["kind"] == "lines":
+        return _lines(drawing)
     return _turns(drawing)
+
+
+def _lines(drawing: Mapping[str, Any]) -> Picture:
+    """Some curves over one axis, and a level that they are held against."""
+    level, name = drawing["level"]
+    with canvas(height=3.0) as (figure, rows):
+        axes = rows[0]
+        axes.axhline(level, color=GREY, lw=1, ls="--", label=name)
+        colours = (PLAYED, LATE, RECOVERED)
+        for (label, values), colour in zip(drawing["lines"].items(), colours, strict=False):
+            axes.step(drawing["x"], values, where="post", color=colour, lw=1.6, label=label)
+        axes.set_xlabel(drawing["xlabel"])
+        axes.set_ylabel(drawing["ylabel"])
+        axes.set_ylim(bottom=0)
+        figure.legend(loc="outside upper center", ncols=4)
+    return Picture(figure, f"{drawing['ylabel']} of {', '.join(drawing['lines'])}; {name}")
 
 
 def _bytes(drawing: Mapping[str, Any]) -> Picture:
