@@ -16,7 +16,6 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
@@ -62,14 +61,12 @@ class TwoHosts:
 
     @property
     def silence(self) -> float:
-        """Seconds of the longest pause in what was acknowledged of the first connection."""
-        rises: list[int] = []
-        highest = -1
-        for segment in self.joined[0].segments:
-            if segment.from_client and segment.ack > highest:
-                highest = segment.ack
-                rises.append(segment.now)
-        return max(b - a for a, b in pairwise(rises)) / NS_PER_S
+        """Seconds from the cut until bob had something that was said after it."""
+        first = self.joined[0]
+        cut = self.traffic.start + self.cut[0] * NS_PER_S
+        said = next(s for s in first.sent(by_client=False) if s.now > cut and not s.repeated)
+        came = (s.now for s in first.segments if s.from_client and s.ack >= said.end)
+        return (next(came) - cut) / NS_PER_S
 
     def __str__(self) -> str:
         marks = [f"{second:6.2f} s  {what}" for second, what in self.marks]
