@@ -579,7 +579,7 @@ ENDIAN: Final = "The right bytes, the wrong way round: which end goes first on a
 HIDES: Final = (
     "labkit.wire.rtp", "labkit.wire.rtcp", "labkit.core.meters", "labkit.core.reception",
     "labkit.core.rtpsource", "labkit.core.rtpanalysis", "labkit.core.rtpsession",
-    "labkit.lab.plots", "labkit.lab.answers", "labkit.lab.reports", "labkit.checks.arrivals",
+    "labkit.lab.plots", "labkit.lab.answers", "labkit.lab.reports",
 )  # fmt: skip
 
 EXERCISES: Final = (
