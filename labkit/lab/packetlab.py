@@ -106,7 +106,7 @@ class PacketLab(widgets.VBox):  # type: ignore[misc]
 def _look() -> dict[str, Any]:
     return {
         "style": {"description_width": "7.5em"},
-        "layout": widgets.Layout(width="24em", max_width="98%"),
+        "layout": widgets.Layout(width="22em", max_width="98%"),
     }
 
 
