@@ -4,7 +4,8 @@ Four kinds of drawing are known:
 
     {"kind": "turns", "frame": ns, "arrivals": [(now, seq, note)],
      "wanted": [(now, seq or None)], "yours": [(now, seq or None)]}
-    {"kind": "frontier", "points": {name: [(delay in ms, loss in percent)]}, "ylabel": text}
+    {"kind": "frontier", "points": {name: [(delay in ms, loss in percent)]}, "ylabel": text,
+     "xlabel": text}
 
     {"kind": "bytes", "fields": [(name, first byte, last byte)], "wanted": hex, "yours": hex}
 
@@ -51,7 +52,8 @@ def draw(drawing: Mapping[str, Any]) -> Picture:
     """The picture of a drawing."""
     if drawing["kind"] == "frontier":
         points = {name: [tuple(p) for p in pairs] for name, pairs in drawing["points"].items()}
-        return frontier(points, ylabel=drawing["ylabel"])
+        labels = {name: drawing[name] for name in ("ylabel", "xlabel") if name in drawing}
+        return frontier(points, **labels)
     if drawing["kind"] == "bytes":
         return _bytes(drawing)
     if drawing["kind"] == "lines":

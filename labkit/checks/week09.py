@@ -461,7 +461,12 @@ def _runs(bench: Bench) -> None:
             bench.holds(fits, what, shown(right_wait and min(right_wait)), shown(found), "run")
         waits = range(40, 401, 20)
         curves[way.lower()] = [(float(wait), through.missing(frames, wait)) for wait in waits]
-    bench.drawing = {"kind": "frontier", "points": curves, "ylabel": "frames not there (%)"}
+    bench.drawing = {
+        "kind": "frontier",
+        "points": curves,
+        "ylabel": "frames not there (%)",
+        "xlabel": "milliseconds since they were sent",
+    }
 
 
 # ------------------------------------------------------------------------------------------------

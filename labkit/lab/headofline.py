@@ -140,9 +140,12 @@ def delays_of(voice: Voice, arrived: Mapping[int, int]) -> Delays:
 
 
 def frames_of(delays: Delays, frame: float = 20.0) -> list[tuple[float, float | None]]:
-    """Pairs of sent and handed over, to the microsecond: equal numbers are one instant."""
+    """Pairs of sent and handed over, to the microsecond: equal numbers are one instant.
+
+    The last one is left out: the codec gives it up when the voice has ended, a frame too late.
+    """
     pairs: list[tuple[float, float | None]] = []
-    for place, delay in enumerate(delays.tolist()):
+    for place, delay in enumerate(delays[:-1].tolist()):
         sent = place * frame
         pairs.append((sent, None if delay != delay else round(sent + delay, 3)))
     return pairs

@@ -179,7 +179,11 @@ Point = tuple[float, float]
 Points: TypeAlias = "Sequence[Point | Result] | Mapping[Any, Point | Result]"
 
 
-def frontier(points: Mapping[str, Points], ylabel: str = "frames not heard (%)") -> Picture:
+def frontier(
+    points: Mapping[str, Points],
+    ylabel: str = "frames not heard (%)",
+    xlabel: str = "mouth-to-ear delay (ms)",
+) -> Picture:
     """What a buffer costs against what it saves: delay in ms to the right, loss upward.
 
     Points are pairs, or calls. With a mapping its keys stand beside them. One point is a star,
@@ -190,7 +194,7 @@ def frontier(points: Mapping[str, Points], ylabel: str = "frames not heard (%)")
         axes = rows[0]
         for (name, given), colour in zip(points.items(), colours, strict=False):
             _draw_frontier(axes, name, given, colour)
-        axes.set_xlabel("mouth-to-ear delay (ms)")
+        axes.set_xlabel(xlabel)
         axes.set_ylabel(ylabel)
         axes.set_ylim(bottom=0)
         axes.margins(x=0.06)

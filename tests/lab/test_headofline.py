@@ -5,7 +5,7 @@ import pytest
 
 from labkit.codec import Opus
 from labkit.core.source import Clip
-from labkit.lab.headofline import HeadOfLine, Way, carry, head_of_line
+from labkit.lab.headofline import HeadOfLine, Way, carry, frames_of, head_of_line
 from labkit.lab.sources import speech
 from labkit.words.linkspec import LinkSpec
 from labkit.words.profile import Profile
@@ -63,3 +63,17 @@ def test_the_picture_and_the_table(result):
     assert picture.png().startswith(b"\x89PNG")
     assert "one TCP connection" in picture.alt
     assert str(result).count("\n") == 5
+
+
+def test_frames_are_pairs_of_instants(result):
+    """Equal numbers are one instant: what a stream hands over at once, it hands over at once."""
+    frames = result.frames(Way.STREAM)
+    assert frames == frames_of(result.delays[Way.STREAM])
+    assert [sent for sent, _ in frames[:3]] == [0, 20, 40]
+    assert len(frames) == len(result.delays[Way.STREAM]) - 1
+    came = [arrived for _, arrived in frames]
+    assert None not in came
+    assert came == sorted(came)
+    assert len(set(came)) < 0.9 * len(came)
+    lost = [arrived is None for _, arrived in result.frames(Way.DATAGRAMS)]
+    assert lost == np.isnan(result.delays[Way.DATAGRAMS])[:-1].tolist()
