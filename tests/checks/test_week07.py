@@ -4,7 +4,7 @@ from random import Random
 
 import pytest
 
-from labkit.checks import arrivals, week07
+from labkit.checks import arrivals, rtpcounting, rtpheader, week07
 from labkit.core.meters import JitterMeter, StreamStats
 from labkit.core.reception import Reception
 from labkit.lab.captures import capture
@@ -16,11 +16,11 @@ from labkit.words.packet import Packet
 @pytest.mark.parametrize("seed", range(5))
 def test_the_header_is_the_one_that_the_kit_sends(seed):
     rng = Random(seed)
-    for csrcs, extension, padding in week07._some_extras(rng):
-        packet = week07._packet(rng)
+    for csrcs, extension, padding in rtpheader.some_extras(rng):
+        packet = rtpheader.some_packet(rng)
         kits = extension and rtp.Extension(*extension)
         data = rtp.pack(packet, csrcs=csrcs, extension=kits, padding=padding)
-        assert week07.datagram(packet, csrcs, extension, padding) == data
+        assert rtpheader.datagram(packet, csrcs, extension, padding) == data
         assert rtp.parse(data) == (packet, csrcs, extension, padding)
 
 
@@ -56,7 +56,7 @@ def test_strangers_are_those_of_the_kit():
 def test_of_the_capture_the_checks_count_what_its_listener_reported():
     traffic = capture("07_rtp_rtcp")
     now, block = reports(traffic).blocks[-1]
-    rows = [row for row in week07._rows(week07._captured()) if row.now <= now]
+    rows = [row for row in rtpcounting.rows_of(rtpheader.captured()) if row.now <= now]
     found = arrivals.counted(rows)
     assert found.lost == block.cumulative_lost
     assert found.extended[-1] == block.highest_seq
