@@ -37,6 +37,7 @@ _HOME = {
     "Prediction": "labkit.lab.predict",
     "Replay": "labkit.lab.replay",
     "Result": "labkit.lab.result",
+    "TransportLab": "labkit.lab.transportlab",
     "ask": "labkit.lab.questions",
     "bytemap": "labkit.lab.bytemap",
     "capture": "labkit.lab.captures",
