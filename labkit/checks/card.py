@@ -210,7 +210,8 @@ def _picture(part: PartReport) -> str:
     data = base64.b64encode(picture.png()).decode("ascii")
     return (
         f'<img alt="{escape(picture.alt)}" src="data:image/png;base64,{data}" style="display:block;'
-        'width:calc(100% - 1.6em);max-width:46em;margin:.4em 0 .4em 1.6em;border-radius:6px;background:white">'
+        "width:calc(100% - 1.6em);max-width:46em;margin:.4em 0 .4em 1.6em;"
+        'border-radius:6px;background:white">'
     )
 
 
