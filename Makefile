@@ -16,7 +16,7 @@ FUZZ := .venv-fuzz
 ALONE := live or sound or net
 
 .DEFAULT_GOAL := help
-.PHONY: help lab demo test pages book style types bench siege engines netem-kernel fuzz dist lock clean
+.PHONY: help lab demo test pages book links style types bench siege engines netem-kernel fuzz dist lock clean
 
 help: ## this list
 	@echo "labkit: real-time networking by ear"
@@ -48,6 +48,9 @@ pages: $(VENV)/.system-test $(VENV)/.installed ## every notebook as JupyterLab s
 book: $(VENV)/.system-lab $(VENV)/.installed ## run all labs; a site in build/book to read before installing
 	$(BIN)/python docs/book/run.py
 	$(BIN)/python -m sphinx -q -W --keep-going -c docs/book -d build/book-tree . build/book
+
+links: $(VENV)/.installed ## try every address elsewhere that a page names (asks the network)
+	$(BIN)/python tests/links.py
 
 bench: $(VENV)/.installed ## every benchmark, with its peers, as ratios
 	@for bench in $(filter-out benchmarks/gstreamer_% %_picture.py benchmarks/siege.py,$(wildcard benchmarks/*.py)); do echo "== $$bench"; $(BIN)/python $$bench || exit 1; done

@@ -136,7 +136,21 @@ def test_make_help_lists_every_verb(need):
     """The verbs that people are promised, each with a line."""
     need("make")
     said = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True)
-    for verb in ["lab", "test", "demo", "style", "types", "bench", "fuzz", "lock", "clean", "help"]:
+    for verb in [
+        "lab",
+        "test",
+        "demo",
+        "pages",
+        "book",
+        "links",
+        "style",
+        "types",
+        "bench",
+        "fuzz",
+        "lock",
+        "clean",
+        "help",
+    ]:
         assert re.search(rf"^  make {verb} +\S", said.stdout, re.MULTILINE), verb
 
 
