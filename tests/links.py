@@ -1,7 +1,7 @@
 """Tries every address elsewhere that the pages name: `make links`. The network is asked here only.
 
 An address counts as good if somebody answers there, though it be that robots are not wanted (403,
-429). It prints those that do not, each with the pages that name it, and ends with 1 if there is one.
+429). It prints those that do not, with the pages that name them, and ends with 1 if there are any.
 """
 
 import sys

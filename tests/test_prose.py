@@ -6,11 +6,14 @@ Nothing here asks the network: `make links` does, and tries the addresses that l
 import re
 import subprocess
 import sys
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from urllib.parse import urlsplit
 
 import codespell_lib
 import pytest
+from links import trouble
 from prose import ROOT, paths, read, slug
 
 PAGES = [pytest.param(path, id=path.relative_to(ROOT).as_posix()) for path in paths()]
@@ -133,3 +136,27 @@ def test_what_is_code_is_no_prose(tmp_path):
     assert found.pictures() == [("z.png", "a picture")]
     assert found.code() == ["teh"]
     assert found.anchors() == {"head"}
+
+
+class Site(BaseHTTPRequestHandler):
+    """Answers with the number that it is asked for."""
+
+    def do_GET(self):
+        self.send_response(int(self.path[1:]))
+        self.end_headers()
+
+    def log_message(self, *_words):
+        pass
+
+
+@pytest.mark.live
+def test_an_address_is_good_if_somebody_answers():
+    with ThreadingHTTPServer(("127.0.0.1", 0), Site) as site:
+        Thread(target=site.serve_forever, args=(0.05,)).start()
+        here = f"http://127.0.0.1:{site.server_port}"
+        try:
+            found = [trouble(f"{here}/{code}#part") for code in (200, 403, 404, 500)]
+        finally:
+            site.shutdown()
+    assert found == ["", "", "404 Not Found", "500 Internal Server Error"]
+    assert "refused" in trouble(f"{here}/200")
