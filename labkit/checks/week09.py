@@ -521,7 +521,7 @@ EXERCISES: Final = (
         {
             "three": "Three values: the kind, the transaction, and the mapped address or None.",
             "kind": "Two of the bits of the type say the kind; all others say the method.",
-            "transaction": "12 bytes, as bytes: where do they begin, and what is before them?",
+            "transaction": "It has 12 bytes, and is bytes: where do they begin, and what is before them?",
             "none": "Where there is no XOR-MAPPED-ADDRESS, there is no address to tell.",
             "mapped": "The value: a byte of zero, the family, two bytes of port, the address.",
             "xor": "X stands for XOR: with which constant, and for the port with which half of it?",
@@ -531,7 +531,7 @@ EXERCISES: Final = (
             "padding": "Each attribute begins at a multiple of four. What does its length count?",
             "number": "Which number has the attribute that you take? Others have addresses too.",
             "first": "When an attribute is there twice, only the first counts (section 14).",
-            "six": "16 bytes are XORed with the cookie, and then with what (section 14.2)?",
+            "six": "All 16 bytes are XORed: with the cookie, and then with what (section 14.2)?",
             "not-stun": "Two zero bits at the start, and the cookie: else it is something else.",
             "length": "The header counts the bytes that follow it. Are these there, and no more?",
             "short": "Look at the length before you look into the bytes.",
