@@ -89,7 +89,7 @@ def _push(
     bench.returned(outcomes[0])
     given = []
     for block, outcome in zip(blocks, outcomes[1:], strict=False):
-        bench.step(f"push {len(block)} samples of {block.shape[1]} channels")
+        bench.step(f"push {len(block)} samples, {_channels(block.shape[1])}")
         found = bench.returned(outcome)
         well = type(found) is list and len(found) <= MOST and all(map(_is_packet, found))
         what = "push gives a list of packets whose numbers fit the header; it may be empty"
@@ -97,6 +97,10 @@ def _push(
         bench.steps[-1] += f" gives {', '.join(map(_told, found)) or 'nothing'}"
         given.append(found)
     return given
+
+
+def _channels(count: int) -> str:
+    return "1 channel" if count == 1 else f"{count} channels"
 
 
 def _told(packet: Packet) -> str:
@@ -132,7 +136,18 @@ def _a_frame(bench: Bench, packet: Packet, sound: Any, block: int) -> None:
         hint = "chunks" if len(found) == block else "rest"
         bench.fail(what, f"{FRAME * 2 * sound.shape[1]} bytes", f"{len(found)} bytes", hint)
     mistakes = [(sound.astype("<i2").tobytes(), "endian"), (_in_bytes(sound.T), "endian")]
+    bench.drawing = _beside(wanted, found, sound.shape[1])
     bench.equal(found, wanted, what, "rest", mistakes)
+    bench.drawing = None
+
+
+def _beside(wanted: bytes, yours: bytes, channels: int) -> dict[str, Any]:
+    """The first samples of two payloads, as data for a picture."""
+    names = ("left", "right") if channels == 2 else ("sample",)
+    fields = [(f"{names[n % channels]} {n // channels}", 2 * n, 2 * n + 1) for n in range(6)]
+    return {
+        "kind": "bytes", "fields": fields, "wanted": wanted[:12].hex(), "yours": yours[:12].hex()
+    }  # fmt: skip
 
 
 LIMITS: Final = ((1200, 1), (1200, 2), (1201, 2), (280, 1), (160, 1), (1921, 1))
@@ -210,7 +225,7 @@ def _wraps(bench: Bench) -> None:
 COUNTERS: Final = "Counters"
 NAMES: Final = ("expected", "lost", "duplicates", "reordered")
 
-Hint = Callable[[Figures, Figures, Sequence[int]], str]
+Hint = Callable[[Figures, Figures], str]
 
 
 def _follow(bench: Bench, first: int, places: Sequence[int], hint: Hint) -> None:
@@ -234,7 +249,9 @@ def _follow(bench: Bench, first: int, places: Sequence[int], hint: Hint) -> None
         bench.steps[-1] += f": {found}"
         if found != wanted:
             wrong = next(name for name, a, b in zip(NAMES, found, wanted, strict=True) if a != b)
-            bench.fail(f"{what}: {wrong}", wanted, found, hint(found, wanted, places[:number]))
+            kept = wanted[1] + wanted[3]  # whoever came late is still lost
+            idea = "filled" if found == (wanted[0], kept, *wanted[2:]) else hint(found, wanted)
+            bench.fail(f"{what}: {wrong}", wanted, found, idea)
 
 
 def _holes(rng: Random, count: int, often: int) -> list[int]:
@@ -247,7 +264,7 @@ def _holes(rng: Random, count: int, often: int) -> list[int]:
 def _lost(bench: Bench) -> None:
     places = _holes(bench.rng, 24, 3)
 
-    def hint(found: Figures, wanted: Figures, _: Sequence[int]) -> str:
+    def hint(found: Figures, wanted: Figures) -> str:
         return "expected" if found[0] != wanted[0] else "gaps"
 
     _follow(bench, _first(bench.rng), places, hint)
@@ -264,7 +281,7 @@ def _late(bench: Bench) -> None:
     places.insert(5, places.pop(7))  # and this one before two others
     places.remove(bench.rng.choice((17, 18)))
 
-    def hint(found: Figures, wanted: Figures, _: Sequence[int]) -> str:
+    def hint(found: Figures, wanted: Figures) -> str:
         return "reordered" if found[3] != wanted[3] else "filled"
 
     _follow(bench, _first(bench.rng), places, hint)
@@ -279,7 +296,7 @@ def _twice(bench: Bench) -> None:
     places.insert(16, places[bench.rng.randrange(2, 5)])
     places.append(late)
 
-    def hint(found: Figures, wanted: Figures, _: Sequence[int]) -> str:
+    def hint(found: Figures, wanted: Figures) -> str:
         return "twice" if found[2] < wanted[2] else "copy"
 
     _follow(bench, _first(bench.rng), places, hint)
@@ -590,7 +607,7 @@ EXERCISES: Final = (
             "last": "The first and the last are here. Is that all of it?",
             "order": "Fragments take their own ways. Put them in order before you look for holes.",
             "copies": "The same fragment twice fills one place, not two.",
-            "gap": "After 5 came 8: which number is the first that did not, and how many are there?",
+            "gap": "After 5 came 8. Which number is the first that is missing, and how many are?",
             "late": "Some came late, some twice. What is in a hole when all have come?",
             "wrap": "A gap may go over the end: 65534 came, then 2.",
             "capture": "On made-up packets they do what they should. What is new in real ones?",
