@@ -521,7 +521,7 @@ EXERCISES: Final = (
         {
             "three": "Three values: the kind, the transaction, and the mapped address or None.",
             "kind": "Two of the bits of the type say the kind; all others say the method.",
-            "transaction": "It has 12 bytes, and is bytes: where do they begin, and what is before them?",
+            "transaction": "It is 12 bytes, as bytes. Where do they begin, and what is before?",
             "none": "Where there is no XOR-MAPPED-ADDRESS, there is no address to tell.",
             "mapped": "The value: a byte of zero, the family, two bytes of port, the address.",
             "xor": "X stands for XOR: with which constant, and for the port with which half of it?",
