@@ -10,7 +10,7 @@ or None, to leave it at that. It is told all that a program is told by its socke
     received(data)           bytes have come, cut anywhere
     fin(draw)                the stream has ended                          -> ms to wait, or None
     rst(draw)                the connection was reset, or fell silent      -> ms to wait, or None
-    refused(draw)            an attempt failed: nobody listens there       -> ms to wait, or None
+    refused(draw)            an attempt failed: nobody answers             -> ms to wait, or None
 
 `draw` is chance, a number from 0 to 1 that is thrown for it, so that a run can be repeated. Any
 object with these five will do, also yours.
@@ -38,11 +38,13 @@ LONGEST: Final = 60_000
 
 
 class Death(Enum):
-    """How a server goes."""
+    """How a server goes, as a listener sees it."""
 
     FIN = "killed between two frames"
     MID_FRAME = "killed in mid-frame"
     RST = "reset"
+    CUT = "cut off"
+    """It lives, but the link to it is out: nothing comes, and nobody says so."""
 
 
 @dataclass(frozen=True)

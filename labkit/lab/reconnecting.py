@@ -8,7 +8,9 @@ listener is the kit's receiver, whose jitter buffer and playout outlive every co
 connect again is the follower's affair (`labkit.lab.followers`).
 
 Each attempt costs a round trip. To a server that is not there, RST is the answer. A server that is
-killed sends FIN for what its kernel has taken, which may end in mid-frame, or RST.
+killed sends FIN for what its kernel has taken, which may end in mid-frame, or RST. When the link is
+cut there is no answer at all: what is under way comes when it is mended, all at once, unless the
+listener's patience ends before (`PATIENCE`); that is told to the follower as a `rst`.
 
 This module judges nobody.
 """
@@ -19,22 +21,27 @@ from random import Random
 from typing import Any, Final
 
 from labkit.codec.face import Codec
-from labkit.core.session import Joined, Role
+from labkit.core.session import Joined, Limits, Role
 from labkit.core.source import Clip
 from labkit.core.streamsession import StreamSession
 from labkit.endpoints.receiver import Receiver
-from labkit.endpoints.sender import LINGER, Sender
+from labkit.endpoints.sender import Sender
 from labkit.endpoints.voice import Voice
 from labkit.lab.call import Call
 from labkit.lab.followers import Attempt, Death, Followed, Follower, Outage, in_seconds, waited
 from labkit.lab.notes import Notes
+from labkit.lab.studio import Mouth, Studio
 from labkit.sim.world import World
-from labkit.wire import framing, sdp
+from labkit.wire import sdp
 from labkit.words.machine import Event
 from labkit.words.packet import Packet
 from labkit.words.profile import Profile
-from labkit.words.units import seconds
+from labkit.words.units import ms, seconds
 
+PATIENCE: Final = Limits(silence=seconds(1), keep_alive=ms(400))
+"""Of a listener to live sound: a second without a sign of life, and it hangs up."""
+UNANSWERED: Final = ms(500)
+"""How long an attempt waits for an answer."""
 REST: Final = 30
 """Seconds after the last word, at most."""
 
@@ -77,9 +84,9 @@ class _Run:
         self.name = name
         self._dice = Random(f"{call.seed} draw")
         self._round_trip = call.profile.up.delay + call.profile.down.delay
-        self._studio = _Studio(self)
+        self._studio = Studio(self.voice, self.say)
         self._ear: _Ear | None = None
-        self._mouth: _Mouth | None = None
+        self._mouth: Mouth | None = None
 
     def done(self) -> Followed:
         """Run to the end."""
@@ -105,6 +112,17 @@ class _Run:
     def _gone(self) -> bool:
         return any(outage.begins <= self.second < outage.ends for outage in self.outages)
 
+    def cut_until(self) -> float | None:
+        """While the link is cut: when it is mended, in seconds."""
+        for outage in self.outages:
+            if outage.how is Death.CUT and outage.begins <= self.second < outage.ends:
+                return outage.ends
+        return None
+
+    def when(self, second: float) -> int:
+        """An instant of the world."""
+        return (self.voice.started or 0) + seconds(second)
+
     def _busy(self) -> bool:
         return any(outage.ends <= self.second < outage.busy for outage in self.outages)
 
@@ -119,20 +137,22 @@ class _Run:
                 self.world.at(now + seconds(outage.begins), lambda o=outage: self._kill(o))  # type: ignore[misc]
             self.world.wake(self._studio)
         elif self._studio.over:
-            self.say([], last=True)
+            self.say([], True)
 
     def _kill(self, outage: Outage) -> None:
         mouth, ear = self._mouth, self._ear
         if mouth is None or ear is None or mouth.dead:
             return
         self._note(f"the server is gone: {outage.how.value}")
+        if outage.how is Death.CUT:
+            return
         mouth.die(outage.how)
         if outage.how is Death.RST:
             way = self.call.profile.down.delay
             self.world.at(self.world.now + way, lambda: ear.reset(self.world.now))
         self.world.wake(mouth)
 
-    def say(self, packets: Sequence[Packet], *, last: bool = False) -> None:
+    def say(self, packets: Sequence[Packet], last: bool) -> None:
         """What the studio says goes to whoever listens now."""
         mouth = self._mouth
         if mouth is None or mouth.dead:
@@ -144,21 +164,28 @@ class _Run:
 
     # The listener -----------------------------------------------------------------------------
 
+    def hang_up(self) -> None:
+        """Nothing was heard for too long: our kernel forgets the connection."""
+        if self._mouth is not None:
+            self._mouth.die(Death.RST)
+        self.ended("rst")
+
     def _knock(self) -> None:
         """The SYN leaves; a round trip later one knows."""
         open_ = not self._gone()
         self.attempts.append(Attempt(self.second, open_))
         act = self._open if open_ else lambda: self.ended("refused")
-        self.world.at(self.world.now + self._round_trip, act)
+        wait = self._round_trip if self.cut_until() is None else UNANSWERED
+        self.world.at(self.world.now + wait, act)
 
     def _open(self) -> None:
-        session = StreamSession(Role.RECEIVER)
+        session = StreamSession(Role.RECEIVER, limits=PATIENCE)
         if self._ear is not None:
             self._ear.retired = True
         self.receiver.resume(session)
         self._note("connected")
         ear = self._ear = _Ear(self)
-        mouth = self._mouth = _Mouth(
+        mouth = self._mouth = Mouth(
             sdp.describe(self.call.codec.format, host="10.0.0.1", port=5000)
         )
         if self._gone() or self._busy():
@@ -184,96 +211,6 @@ class _Run:
         self.log.append(f"{self.second:7.3f} s  {text}")
 
 
-class _Studio:
-    """Speaks, whoever listens: a machine without a wire."""
-
-    def __init__(self, run: _Run) -> None:
-        self._run = run
-        self._ends: int | None = None
-        self.over = False
-
-    def tick(self, now: int) -> None:
-        """Say what is due; some time after the last word, goodbye."""
-        if self._ends is not None and self._ends <= now:
-            self._ends, self.over = None, True
-            self._run.say([], last=True)
-            return
-        packets = self._run.voice.tick(now)
-        self._run.say(packets)
-        if self._run.voice.finished and not self.over:
-            self._ends = now + LINGER
-
-    def deadline(self) -> int | None:
-        """The next frame, or the goodbye."""
-        return self._ends if self._ends is not None else self._run.voice.deadline()
-
-    def transmits(self) -> Sequence[Any]:
-        """Nothing: the server has the wire."""
-        return ()
-
-    def events(self) -> Sequence[Event]:
-        """Nothing."""
-        return ()
-
-
-class _Mouth:
-    """The server's end of one connection, until it dies."""
-
-    def __init__(self, description: str) -> None:
-        self.sender = Sender(StreamSession(Role.SENDER, description), None)
-        self.dead = False
-        self.wants_close = False
-        self._rest: list[bytes] = []
-
-    def die(self, how: Death) -> None:
-        """Say no more, but for what the kernel has taken already."""
-        self.dead = True
-        self.wants_close = how is not Death.RST
-        if how is Death.MID_FRAME:
-            self._rest.append(framing.pack(Packet(0, 0, bytes(80)))[:50])
-
-    def receive_data(self, data: bytes, now: int) -> None:
-        """From the listener."""
-        if not self.dead:
-            self.sender.receive_data(data, now)
-
-    def receive_eof(self, now: int) -> None:
-        """The listener has gone."""
-        if not self.dead:
-            self.sender.receive_eof(now)
-
-    def tick(self, now: int) -> None:
-        """The session may want something."""
-        if not self.dead:
-            self.sender.tick(now)
-            self.wants_close = self.sender.wants_close
-
-    def deadline(self) -> int | None:
-        """The dead want nothing."""
-        return None if self.dead else self.sender.deadline()
-
-    def transmits(self) -> Sequence[bytes]:
-        """Frames; of the dead, the last bytes."""
-        if self.dead:
-            rest, self._rest = self._rest, []
-            return rest
-        sent = self.sender.transmits()
-        self.wants_close = self.sender.wants_close
-        return sent
-
-    def events(self) -> list[Event]:
-        """Of the session."""
-        return [] if self.dead else self.sender.events()
-
-    def pause_writing(self) -> None:
-        """The wire is full."""
-        self.sender.pause_writing()
-
-    def resume_writing(self) -> None:
-        """It is not."""
-        self.sender.resume_writing()
-
-
 class _Ear:
     """The listener's end of one connection. The newest drives the receiver, also after its end."""
 
@@ -281,6 +218,7 @@ class _Ear:
         self._run = run
         self._receiver: Receiver = run.receiver
         self._over = False
+        self._held: list[bytes] = []
         self.retired = False
 
     @property
@@ -289,7 +227,21 @@ class _Ear:
         return self.retired or self._receiver.wants_close
 
     def receive_data(self, data: bytes, now: int) -> None:
-        """For the receiver, and a look for the follower."""
+        """For the receiver, and a look for the follower; behind a cut, later."""
+        mended = self._run.cut_until()
+        if mended is not None and not self._held:
+            self._run.world.at(self._run.when(mended), self._mended)
+        if mended is not None or self._held:
+            self._held.append(data)
+        else:
+            self._take(data, now)
+
+    def _mended(self) -> None:
+        data, self._held = b"".join(self._held), []
+        self._take(data, self._run.world.now)
+        self._run.world.wake(self)
+
+    def _take(self, data: bytes, now: int) -> None:
         if self._over or self.retired:
             return
         self._run.follower.received(data)
@@ -299,8 +251,13 @@ class _Ear:
             self._run.sound.append(self._run.second)
 
     def receive_eof(self, now: int) -> None:
-        """The stream has ended."""
-        self._end("fin", now)
+        """The stream has ended; behind a cut one learns it later."""
+        mended = self._run.cut_until()
+        if mended is None:
+            self._end("fin", now)
+        else:
+            run = self._run
+            run.world.at(run.when(mended) + 1, lambda: self._end("fin", run.world.now))
 
     def reset(self, now: int) -> None:
         """The connection has."""
@@ -314,9 +271,13 @@ class _Ear:
             self._run.ended(how)
 
     def tick(self, now: int) -> None:
-        """The playout goes on, whether there is a connection or not."""
-        if not self.retired:
-            self._receiver.tick(now)
+        """The playout goes on, whether there is a connection or not. Patience may end."""
+        if self.retired:
+            return
+        self._receiver.tick(now)
+        if self._receiver.session.closed and not self._over:
+            self._over = True
+            self._run.hang_up()
 
     def deadline(self) -> int | None:
         """The next turn."""

@@ -2,8 +2,9 @@
 
     lifelines([patient, gave_up])
 
-A row has a bar where sound came, a shade where there was no server (a lighter one where it hung up
-at once), and a mark for each attempt to connect: a cross that was refused, a tick that was not.
+A row has a bar where sound came, a shade where the server was out of reach (another one where it
+hung up at once), and a mark for each attempt to connect: a cross that was refused, a line that was
+not.
 
 This module computes nothing: `labkit.lab.reconnecting` does.
 """
@@ -42,7 +43,7 @@ def lifelines(runs: Sequence[Followed]) -> Picture:
         axes.set_title("Sound, and attempts to connect")
         handles: list[Any] = [
             Patch(color=PLAYED, label="sound"),
-            Patch(color=GONE, label="no server"),
+            Patch(color=GONE, label="out of reach"),
         ]
         if any(outage.busy for run in runs for outage in run.outages):
             handles.append(Patch(color=BUSY, label="it hangs up at once"))

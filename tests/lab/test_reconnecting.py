@@ -45,7 +45,7 @@ def test_a_stream_without_an_outage_ends_once():
     assert run.log[-1].endswith("FIN: that was all")
 
 
-@pytest.mark.parametrize("how", Death)
+@pytest.mark.parametrize("how", [Death.FIN, Death.MID_FRAME, Death.RST])
 def test_a_patient_listener_survives_every_death(how):
     follower = Told()
     run = follow(follower, [Outage(0.6, 1.1, how)], clip=CLIP, seed=2)
@@ -56,6 +56,27 @@ def test_a_patient_listener_survives_every_death(how):
     heard = np.array(run.sound)
     assert not ((heard > 0.65) & (heard < 1.1)).any()
     assert abs(len(run.result.audio) / 48_000 - 2.0) < 0.3, "no time is cut out of the sound"
+
+
+def test_a_short_cut_is_nobodys_affair_but_tcps():
+    follower = Told()
+    run = follow(follower, [Outage(0.6, 1.1, Death.CUT)], clip=CLIP, seed=2)
+    assert follower.told == ["opened", "fin"]
+    assert run.result.timeline.lost == 0, "TCP loses nothing"
+    (back,) = run.back_after
+    assert back < 0.01
+
+
+def test_a_long_cut_is_noticed_by_its_silence():
+    follower = Told()
+    run = follow(follower, [Outage(0.6, 2.6, Death.CUT)], clip=speech(4.0), seed=2)
+    assert follower.told == ["opened", "rst", "opened", "fin"]
+    waits = [each for each in run.attempts if 0.6 < each.second < 2.6]
+    assert waits
+    assert not any(each.worked for each in waits)
+    assert waits[0].second > 1.6, "a second of silence"
+    (back,) = run.back_after
+    assert 0 <= back < 1.4
 
 
 def test_who_takes_every_end_for_the_end_hears_no_more():
