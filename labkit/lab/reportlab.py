@@ -45,7 +45,7 @@ class ReportLab(widgets.VBox):  # type: ignore[misc]
         self.every = slider("interval (s)", every, 5, 1)
         self.every.min = 1
         self.picture = widgets.Image(
-            format="png", layout=widgets.Layout(max_width="100%", align_self="flex-start")
+            format="png", layout=widgets.Layout(max_width="98%", align_self="flex-start")
         )
         self.sound = widgets.Audio(
             format="flac", autoplay=False, loop=False, layout=widgets.Layout(width="22em")
