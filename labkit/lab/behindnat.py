@@ -70,7 +70,7 @@ class Passage:
         ports = ", ".join(str(each.outside[1]) for each in self.mapped)
         return (
             f"{ALICE[0]}:{ALICE[1]} behind {self.nat.outside} ({self.nat.behaviour})\n"
-            f"  lent: port {ports}; let nobody in {self.nat.dropped} times\n"
+            f"  lent: port {ports}; dropped: {self.nat.dropped} datagrams\n"
             f"  heard {heard:.0f} % of the frames over {self.result.transport}"
         )
 
