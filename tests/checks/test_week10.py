@@ -88,3 +88,9 @@ def test_the_kits_own_controller_has_full_marks():
     for seed in (PUBLISHED, 1):
         report = find("10.4").run(InProcess({"MyController": Kits}), seed)
         assert report.passed, str(report)
+
+
+def test_the_picture_of_a_contest_is_lines_over_time():
+    report = find("10.4").run(InProcess({"MyController": Kits}), only="wide")
+    assert report.show().alt == "bitrate (kbit/s) of your bitrate; room on the line"
+    assert report.show().png().startswith(b"\x89PNG")
