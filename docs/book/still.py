@@ -18,7 +18,8 @@ from nbformat import NotebookNode
 WIDGET = "application/vnd.jupyter.widget-view+json"
 STATE = "application/vnd.jupyter.widget-state+json"
 DATA = re.compile(r"data:(audio|image)/([a-z]+);base64,([A-Za-z0-9+/=]+)")
-STILL = '<p class="still">In JupyterLab these can be moved.</p>'
+MOVED = '<p class="still">In JupyterLab these can be moved.</p>'
+ANSWERED = '<p class="still">In JupyterLab these can be answered.</p>'
 
 Widgets = dict[str, dict[str, Any]]
 
@@ -32,7 +33,8 @@ def still(notebook: NotebookNode, files: Path, page: str) -> NotebookNode:
             data = output.get("data", {})
             if WIDGET in data:
                 shown = Shown(widgets, keep)(data[WIDGET]["model_id"])
-                output.data = {"text/html": f'<div class="widgets">{shown}{STILL}</div>'}
+                hint = MOVED if 'type="range"' in shown else ANSWERED if "<input" in shown else ""
+                output.data = {"text/html": f'<div class="widgets">{shown}{hint}</div>'}
             elif "image/png" in data:
                 words = html.escape(described(data.get("text/plain", "")))
                 source = keep(base64.b64decode(data["image/png"]), "png")
@@ -100,7 +102,13 @@ class Shown:
         chosen = state.get("value", "")
         if "_options_labels" in state and state.get("index") is not None:
             chosen = state["_options_labels"][state["index"]]
-        return f"<span>{html.escape(f'{words} {chosen}'.strip())}</span>"
+        told = f"{words}: {chosen}" if words and chosen != "" else f"{words}{chosen}"
+        return f"<span>{html.escape(told)}</span>"
+
+    @staticmethod
+    def _text(state: dict[str, Any]) -> str:
+        words, written = (html.escape(state.get(x) or "") for x in ("description", "value"))
+        return f'<label>{words} <input type="text" size="8" disabled value="{written}"></label>'
 
     @staticmethod
     def _slider(state: dict[str, Any]) -> str:
