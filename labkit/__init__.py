@@ -40,6 +40,7 @@ _HOME = {
     "ReportLab": "labkit.lab.reportlab",
     "Result": "labkit.lab.result",
     "TransportLab": "labkit.lab.transportlab",
+    "StreamLab": "labkit.lab.streamlab",
     "ask": "labkit.lab.questions",
     "bytemap": "labkit.lab.bytemap",
     "capture": "labkit.lab.captures",
