@@ -58,7 +58,7 @@ class CrowdLab(widgets.VBox):  # type: ignore[misc]
         )
         self.shared = widgets.Checkbox(value=False, description="one queue for all", indent=False)
         self.picture = widgets.Image(
-            format="png", layout=widgets.Layout(max_width="100%", align_self="flex-start")
+            format="png", layout=widgets.Layout(max_width="98%", align_self="flex-start")
         )
         self.sounds = {
             name: widgets.Audio(

@@ -62,7 +62,7 @@ class OpusLab(widgets.VBox):  # type: ignore[misc]
         )
         self.figures = widgets.HTML()  # a Label would be cut off where the page is narrow
         self.picture = widgets.Image(
-            format="png", layout=widgets.Layout(max_width="100%", align_self="flex-start")
+            format="png", layout=widgets.Layout(max_width="98%", align_self="flex-start")
         )
         self.sound = widgets.Audio(
             format="flac", autoplay=False, loop=False, layout=widgets.Layout(width="22em")

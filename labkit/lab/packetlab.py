@@ -46,7 +46,7 @@ class PacketLab(widgets.VBox):  # type: ignore[misc]
             value=loss, min=0, max=20, description="loss (%)", continuous_update=False, **_look()
         )
         self.picture = widgets.Image(
-            format="png", layout=widgets.Layout(max_width="100%", align_self="flex-start")
+            format="png", layout=widgets.Layout(max_width="98%", align_self="flex-start")
         )
         self.words = widgets.HTML()
         self.sound = widgets.Audio(

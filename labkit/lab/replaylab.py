@@ -39,7 +39,7 @@ class ReplayLab(widgets.VBox):  # type: ignore[misc]
         self.adaptive = widgets.Checkbox(
             value=False, description="adaptive: the buffer finds its delay", indent=False
         )
-        self.picture = widgets.Image(format="png", layout=widgets.Layout(max_width="100%"))
+        self.picture = widgets.Image(format="png", layout=widgets.Layout(max_width="98%"))
         self.sound = widgets.Audio(
             format="flac", autoplay=False, loop=False, layout=widgets.Layout(width="22em")
         )

@@ -47,7 +47,7 @@ class StreamLab(widgets.VBox):  # type: ignore[misc]
         self.delay = _slider("delay (ms)", delay, 300, 20)
         self.way = widgets.ToggleButtons(options=WAYS, style={"button_width": "8em"})
         self.picture = widgets.Image(
-            format="png", layout=widgets.Layout(max_width="100%", align_self="flex-start")
+            format="png", layout=widgets.Layout(max_width="98%", align_self="flex-start")
         )
         self.sound = widgets.Audio(
             format="flac", autoplay=False, loop=False, layout=widgets.Layout(width="22em")

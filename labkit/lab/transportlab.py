@@ -72,7 +72,7 @@ class TransportLab(widgets.VBox):  # type: ignore[misc]
         self.delay = _slider("delay (ms)", delay, 20, 200, 10)
         self.buffer = _slider("buffer (ms)", buffer, 20, 600, 20)
         self.picture = widgets.Image(
-            format="png", layout=widgets.Layout(max_width="100%", align_self="flex-start")
+            format="png", layout=widgets.Layout(max_width="98%", align_self="flex-start")
         )
         self.sound = widgets.Audio(
             format="flac", autoplay=False, loop=False, layout=widgets.Layout(width="22em")

@@ -62,7 +62,7 @@ class JitterLab(widgets.VBox):  # type: ignore[misc]
             value=adaptive, description="adaptive: the buffer finds its delay", indent=False
         )
         self.picture = widgets.Image(
-            format="png", layout=widgets.Layout(max_width="100%", align_self="flex-start")
+            format="png", layout=widgets.Layout(max_width="98%", align_self="flex-start")
         )
         self.sound = widgets.Audio(
             format="flac", autoplay=False, loop=False, layout=widgets.Layout(width="22em")
