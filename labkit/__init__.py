@@ -36,6 +36,7 @@ _HOME = {
     "Pcma": "labkit.codec.g711",
     "Pcmu": "labkit.codec.g711",
     "Prediction": "labkit.lab.predict",
+    "QosLab": "labkit.lab.qoslab",
     "Replay": "labkit.lab.replay",
     "ReportLab": "labkit.lab.reportlab",
     "Result": "labkit.lab.result",
