@@ -43,12 +43,12 @@ def ours(policy: Callable[[], DelayPolicy], packets: list[Packet]) -> float:
     buffer = JitterBuffer(policy())
     push, pull = buffer.push, buffer.pull
     now = 0
-    start = time.perf_counter()
+    start = time.process_time()
     for packet in packets:
         push(packet, now)
         pull(now)
         now += FRAME
-    took = time.perf_counter() - start
+    took = time.process_time() - start
     assert buffer.played > PACKETS - 10
     return took
 
@@ -57,10 +57,10 @@ def theirs(packets: list[RtpPacket]) -> float:
     """Seconds for all packets, with the settings of aiortc's audio receiver."""
     buffer = AiortcBuffer(capacity=16, prefetch=4)
     add = buffer.add
-    start = time.perf_counter()
+    start = time.process_time()
     for packet in packets:
         add(packet)
-    return time.perf_counter() - start
+    return time.process_time() - start
 
 
 def main() -> None:
