@@ -31,6 +31,10 @@ class Parser(argparse.ArgumentParser):
         self.exit(EXIT_ERROR, f"{self.prog}: {message}\n  try: {self.prog} --help\n")
 
 
+LONGEST_REPORT = 12
+"""Seconds: with the chance that is added, one report may be lost before the other end gives us up."""
+
+
 class Help(argparse.RawDescriptionHelpFormatter):
     """Keeps the layout of examples and leaves room for long options."""
 
@@ -142,6 +146,20 @@ def positive(text: str) -> float:
     value = number(text)
     if not value:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number above zero")
+    return value
+
+
+def report_interval(text: str) -> float:
+    """Seconds between two RTCP reports, as an argument type.
+
+    Who says nothing for 25 s is taken for gone, and up to half is added to each interval at random
+    (RFC 3550 section 6.3).
+    """
+    value = positive(text)
+    if value > LONGEST_REPORT:
+        raise argparse.ArgumentTypeError(
+            f"{text} s: at most {LONGEST_REPORT}, or the other end takes us for gone"
+        )
     return value
 
 

@@ -70,7 +70,7 @@ def make_parser() -> argparse.ArgumentParser:
         help="TCP, WebSocket: attempts to find it again (8)",
     )  # fmt: skip
     sub.add_argument(
-        "--report-every", type=common.positive, default=5, metavar="S", help="RTCP (5)"
+        "--report-every", type=common.report_interval, default=5, metavar="S", help="RTCP (5)"
     )
     transports.add_client_options(sub)
     watching.add_options(sub)

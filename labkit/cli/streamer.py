@@ -64,7 +64,7 @@ def make_parser() -> argparse.ArgumentParser:
         "--sdp", type=common.output_path, metavar="FILE", help="RTP: write the SDP here"
     )
     sub.add_argument(
-        "--report-every", type=common.positive, default=5, metavar="S", help="RTCP (5)"
+        "--report-every", type=common.report_interval, default=5, metavar="S", help="RTCP (5)"
     )
     sub.add_argument("--dscp", type=common.dscp, metavar="NAME", help="mark what is sent: EF")
     group = sub.add_argument_group("many listeners")

@@ -230,6 +230,7 @@ def test_a_host_that_cannot_be_reached(need, quiet):
         ("receiver connect --proto udp --addr :5000 --buffer-ms 9 --adaptive", "not allowed with"),
         ("receiver connect --proto udp --addr :5000 --retries some", "not a whole number"),
         ("receiver connect --proto rtp --addr :5000 --report-every 1e300", "below a million"),
+        ("receiver connect --proto rtp --addr :5000 --report-every 20", "at most 12"),
         ("receiver play", "required: FILE.wav"),
         ("receiver play x.wav --jitter-ms nan", "not a number above zero"),
         ("receiver play x.wav --buffer-ms 1e12", "below a million"),
