@@ -32,7 +32,7 @@ class Parser(argparse.ArgumentParser):
 
 
 LONGEST_REPORT = 12
-"""Seconds: with the chance that is added, one report may be lost before the other end gives us up."""
+"""Seconds: one report may be lost, and the other end does not give us up yet."""
 
 
 class Help(argparse.RawDescriptionHelpFormatter):
