@@ -7,7 +7,7 @@ it in virtual time, for every size at once.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from random import Random
 
@@ -15,6 +15,7 @@ import numpy as np
 
 from labkit.core.ringbuffer import RingBuffer
 from labkit.core.source import Clip
+from labkit.lab.ownring import OwnRing, Ring
 from labkit.lab.show import LATE, PLAYED, Picture, canvas
 from labkit.sim.devices import Speaker as VirtualSpeaker
 from labkit.sim.world import World
@@ -100,31 +101,44 @@ class Producer:
             self._ring.finish()
 
 
-def _ring(clip: Clip, buffer_ms: float) -> RingBuffer:
+MakeRing = Callable[[int, int], Ring]
+"""Makes a ring of one's own, of so many samples and channels."""
+
+
+def _ring(clip: Clip, buffer_ms: float, own: MakeRing | None) -> RingBuffer:
     capacity = round(buffer_ms * clip.sample_rate / 1000)
     if capacity < clip.sample_rate * FRAME_MS // 1000:
         raise BadInput(
             f"a buffer of {buffer_ms:g} ms cannot hold one frame of {FRAME_MS} ms",
             f"--buffer-ms {FRAME_MS} or more",
         )
+    if own is not None:
+        return OwnRing(own(capacity, clip.channels), capacity, clip.channels)
     return RingBuffer(capacity, clip.channels)
 
 
-def simulate(clip: Clip, buffer_ms: float, *, jitter_ms: float = 0, seed: int = 0) -> Played:
-    """Play `clip` in virtual time through a ring of `buffer_ms`."""
+def simulate(
+    clip: Clip,
+    buffer_ms: float,
+    *,
+    jitter_ms: float = 0,
+    seed: int = 0,
+    ring: MakeRing | None = None,
+) -> Played:
+    """Play `clip` in virtual time through a ring of `buffer_ms`, or one that `ring` makes."""
     clip = clip.rewound()
-    ring = _ring(clip, buffer_ms)
+    store = _ring(clip, buffer_ms, ring)
     block = clip.sample_rate // 100
-    producer = Producer(clip, ring, jitter=ms(jitter_ms), seed=seed)
+    producer = Producer(clip, store, jitter=ms(jitter_ms), seed=seed)
     producer.prefill()
     levels: list[int] = []
-    speaker = _Listening(ring, levels, block=block, sample_rate=clip.sample_rate)
+    speaker = _Listening(store, levels, block=block, sample_rate=clip.sample_rate)
     world = World(seed)
     world.add(producer)  # type: ignore[arg-type]
     world.add(speaker)
-    world.run(stop=lambda: producer.finished and not ring.fill)
+    world.run(stop=lambda: producer.finished and not store.fill)
     heard = Clip(speaker.heard, clip.sample_rate)
-    return _played(clip, buffer_ms, ring, levels, heard)
+    return _played(clip, buffer_ms, store, levels, heard)
 
 
 class _Listening(VirtualSpeaker):
@@ -195,25 +209,29 @@ async def play(
     seed: int = 0,
     device: str | None = None,
     stop: asyncio.Event | None = None,
+    ring: MakeRing | None = None,
 ) -> Played:
-    """Play `clip` on the sound card through a ring of `buffer_ms`, until its end or `stop`."""
+    """Play `clip` on the sound card through a ring of `buffer_ms`, until its end or `stop`.
+
+    `ring` makes one of your own: `MyRing(capacity, channels)`.
+    """
     from labkit.live.audio import Speaker
     from labkit.live.clock import now
 
-    ring = _ring(clip, buffer_ms)
-    producer = Producer(clip, ring, jitter=ms(jitter_ms), seed=seed)
+    store = _ring(clip, buffer_ms, ring)
+    producer = Producer(clip, store, jitter=ms(jitter_ms), seed=seed)
     producer.prefill()
     levels: list[int] = []
-    block = min(ring.capacity, clip.sample_rate // 100)
-    with Speaker(ring, clip.sample_rate, clip.channels, block, device) as speaker:
+    block = min(store.capacity, clip.sample_rate // 100)
+    with Speaker(store, clip.sample_rate, clip.channels, block, device) as speaker:
         start = now()
-        while not (stop and stop.is_set()) and (not producer.finished or ring.fill):
+        while not (stop and stop.is_set()) and (not producer.finished or store.fill):
             if speaker.failure is not None:
                 raise speaker.failure
             due = producer.deadline()
             wait = ms(5) if due is None else max(0, start + due - now())
             await asyncio.sleep(to_seconds(min(wait, ms(100))))
-            levels.append(ring.fill)
+            levels.append(store.fill)
             producer.tick(now() - start)
         await asyncio.sleep(to_seconds(speaker.latency))
-    return _played(clip, buffer_ms, ring, levels)
+    return _played(clip, buffer_ms, store, levels)
