@@ -24,7 +24,7 @@ POLICIES = {
     "the newest": Drop.NEWEST,
     "all before a key point": Drop.TO_KEY_POINT,
 }
-STYLE = {"description_width": "8.5em"}
+STYLE = {"description_width": "9.5em"}
 
 
 def _slider(what: str, value: int, least: int, most: int, step: int) -> widgets.IntSlider:
@@ -36,7 +36,7 @@ def _slider(what: str, value: int, least: int, most: int, step: int) -> widgets.
         description=what,
         continuous_update=False,
         style=STYLE,
-        layout=widgets.Layout(width="25em", max_width="98%"),
+        layout=widgets.Layout(width="26em", max_width="96%"),
     )
 
 
@@ -54,7 +54,7 @@ class CrowdLab(widgets.VBox):  # type: ignore[misc]
             options=list(POLICIES),
             description="what is dropped",
             style=STYLE,
-            layout=widgets.Layout(width="25em", max_width="98%"),
+            layout=widgets.Layout(width="26em", max_width="96%"),
         )
         self.shared = widgets.Checkbox(value=False, description="one queue for all", indent=False)
         self.picture = widgets.Image(
@@ -62,7 +62,10 @@ class CrowdLab(widgets.VBox):  # type: ignore[misc]
         )
         self.sounds = {
             name: widgets.Audio(
-                format="flac", autoplay=False, loop=False, layout=widgets.Layout(width="20em")
+                format="flac",
+                autoplay=False,
+                loop=False,
+                layout=widgets.Layout(width="20em", max_width="96%"),
             )
             for name in ("Ann", "Dora")
         }
@@ -70,7 +73,7 @@ class CrowdLab(widgets.VBox):  # type: ignore[misc]
         for control in self._controls:
             control.observe(self._update, "value")
         self._update()
-        rows = widgets.Layout(flex_flow="row wrap")
+        rows = widgets.Layout(flex_flow="row wrap", max_width="98%", align_items="center")
         players = [
             widgets.HBox([self.sounds[name], self.heard[name]], layout=rows) for name in self.sounds
         ]
