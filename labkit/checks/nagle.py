@@ -36,12 +36,15 @@ class Rule(NamedTuple):
     """Nothing larger than a full segment leaves."""
     every: bool = True
     """All that was sent must be acknowledged, and not just something."""
+    alone: bool = True
+    """A full segment that leaves does not take along what is left over."""
 
 
 NAGLE: Final = Rule()
 MISTAKES: Final = {
-    "waits": Rule(waits=False), "full": Rule(full=False), "together": Rule(joined=False),
-    "trip": Rule(trip=False), "cut": Rule(cut=False), "all": Rule(every=False),
+    "rest": Rule(alone=False), "waits": Rule(waits=False), "full": Rule(full=False),
+    "together": Rule(joined=False), "trip": Rule(trip=False), "cut": Rule(cut=False),
+    "all": Rule(every=False),
 }  # fmt: skip
 
 
@@ -57,11 +60,13 @@ def departures(writes: Writes, round_trip: int, mss: int, rule: Rule = NAGLE) ->
         back = [at for at in back if at > now]
         if pending and pending[0][0] == now:
             pieces.append(pending.pop(0)[1])
+        taken_along = False
         while pieces:
             size = sum(pieces) if rule.joined else pieces[0]
             flying = bool(back) and (rule.every or not came)
-            if rule.waits and flying and not (rule.full and size >= mss):
+            if rule.waits and flying and not (rule.full and size >= mss) and not taken_along:
                 break
+            taken_along = not rule.alone
             size = min(size, mss) if rule.cut else size
             pieces = _without(pieces, size)
             sent.append((now, size))

@@ -74,8 +74,9 @@ def _feeds(
         bench.holds(form, what_form, shown(frames), shown(found), "form")
         if not same(found, frames):
             again = any(same(f, known) for f in found for known in before)
+            empty = bool(frames) and not frames[-1][3] and same(found, frames[:-1])
             first = len(frames) > 1 and same(found, frames[:1])
-            idea = "once" if again else "more" if first else hint
+            idea = "once" if again else "more" if first else "empty" if empty else hint
             bench.fail(what, shown(frames), shown(found), idea)
         before += frames
 
@@ -317,9 +318,9 @@ def _small(bench: Bench) -> None:
 
 def _full(bench: Bench) -> None:
     trip = 2 * bench.rng.randrange(20, 40) + 1
-    _leave(bench, [(10, 3 * MSS + 200)], trip, ("cut", "full", "waits"), "wait")
+    _leave(bench, [(10, 3 * MSS + 200)], trip, ("rest", "cut", "full", "waits"), "wait")
     _leave(bench, [(10, 80), (20, MSS)], trip, ("full", "waits"), "wait")
-    others = ("waits", "together", "cut", "all")
+    others = ("rest", "waits", "together", "cut", "all")
     _leave(bench, [(10, 80), (20, 1000), (30, 1000)], trip, others, "grown")
     _leave(bench, [(10, MSS), (30, 80), (50, MSS)], trip, tuple(MISTAKES), "grown")
     _leave(bench, [(10, 80), (20, MSS), (40, 50)], trip, tuple(MISTAKES), "grown")
@@ -486,6 +487,7 @@ EXERCISES: Final = (
         ),
         {
             "form": "Frames are tuples of four, kind first, and `feed` gives a list of them.",
+            "empty": "12 bytes with a `len` of 0 are a whole frame. Is its payload there?",
             "fields": "Which fields has a header, how wide are they, and where does it end?",
             "more": "One frame was found. What follows it in the same bytes?",
             "payload": "The header is there and the payload is not. What must wait, and where?",
@@ -541,6 +543,7 @@ EXERCISES: Final = (
             "together": "What has waited leaves in one segment, as far as it fits.",
             "full": "A segment of `mss` bytes never waits: it could not grow any more.",
             "cut": "No segment is larger than `mss`.",
+            "rest": "The full segment may leave. And what is left over, is that a full one too?",
             "all": "Is all acknowledged that was sent, or only the oldest of it?",
             "grown": "What waits grows with each write: when is it a full segment?",
             "flying": "Before each segment ask: is there anything sent that is not acknowledged?",

@@ -123,6 +123,12 @@ class GivesWhatThereIs(Right):
         return frames
 
 
+class NeedsMoreThanAHeader(Right):
+    """A frame without a payload waits for the next one."""
+
+    HEADER = 13
+
+
 class NeedsAHeader(Right):
     """Reads a header that is not there yet."""
 
@@ -544,6 +550,7 @@ WRONG = [
     decoder(ForgetsTheRest, "cut", "payload"),
     decoder(KeepsNoHeader, "cut", "header"),
     decoder(GivesWhatThereIs, "cut", "payload"),
+    decoder(NeedsMoreThanAHeader, "whole", "empty"),
     decoder(NeedsAHeader, "cut", "error"),
     decoder(GivesTwice, "cut", "once"),
     decoder(CountsWhereItIs, "keeps", "keeps"),
@@ -584,6 +591,7 @@ WRONG = [
     leaves("each write a segment", "small", "together", by(RULES["together"])),
     leaves("the first one waits too", "small", "first", never),
     leaves("a millisecond after", "small", "wait", one_late),
+    leaves("a full one takes the rest along", "full", "rest", by(RULES["rest"])),
     leaves("full ones wait as well", "full", "full", by(RULES["full"])),
     leaves("segments of any size", "full", "cut", by(RULES["cut"])),
     leaves("any acknowledgement will do", "many", "all", by(RULES["all"])),
