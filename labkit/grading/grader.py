@@ -73,7 +73,7 @@ class Grader:
         """With `ahead` a box is started while the submission before it is graded."""
         found = exercises(order.week)
         if not found:
-            weeks = ", ".join(sorted({str(int(name[:2])) for name in exercises()}))
+            weeks = ", ".join(map(str, sorted({int(name[:2]) for name in exercises()})))
             raise BadInput(f"week {order.week} has no exercises", f"--week {weeks}")
         self._order = order
         self._ahead = ahead
