@@ -34,7 +34,7 @@ class Sample(NamedTuple):
 
 
 COLOURS: Final = (PLAYED, RECOVERED, LATE, LOST, GREY)
-HEAD: Final = "listener      heard   delay (ms)   longest   STOI   dropped   longest lag (ms)"
+HEAD: Final = "listener   heard  delay (ms)  longest  STOI  dropped  lag (ms)"
 
 
 @dataclass
@@ -95,14 +95,14 @@ class CrowdResult:
     __repr__ = __str__
 
     def _row(self, name: str) -> str:
-        end = f"{self.dropped(name):10d} {self.longest_lag(name):18.0f}"
+        end = f"{self.dropped(name):9d}{self.longest_lag(name):10.0f}"
         result = self.results.get(name)
         if result is None or not result.heard:
-            return f"{name:<12} {'nothing':>7} {'-':>11} {'-':>9} {'-':>6}{end}"
+            return f"{name:<9}{'nothing':>7}{'-':>12}{'-':>9}{'-':>6}{end}"
         delays = self.delays(name)
         return (
-            f"{name:<12} {1 - result.unheard:>6.0%} {np.median(delays):>11.0f} "
-            f"{delays.max():>10.0f} {result.stoi:>6.2f}{end}"
+            f"{name:<9}{1 - result.unheard:>7.0%}{np.median(delays):>12.0f}"
+            f"{delays.max():>9.0f}{result.stoi:>6.2f}{end}"
         )
 
     def show(self, names: Sequence[str] = ()) -> Picture:
