@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from random import Random
 from typing import Any, Final, NoReturn
 
-from labkit.checks.plain import same, shown
+from labkit.checks.plain import named, same, shown
 from labkit.checks.report import Finding
 from labkit.checks.subject import (
     NOTEBOOK,
@@ -134,10 +134,11 @@ class Bench:
         """The value is exactly this one, also in its type."""
         if same(found, wanted):
             return
-        for wrong, idea in mistakes:
-            if same(found, wrong):
-                self.fail(what, shown(wanted), shown(found), idea)
-        self.fail(what, shown(wanted), shown(found), hint)
+        idea = next((idea for wrong, idea in mistakes if same(found, wrong)), hint)
+        looks = shown(found)
+        if looks == shown(wanted):  # 64 and 64.0, or what differs behind the cut
+            looks += f", {named(found)}"
+        self.fail(what, shown(wanted), looks, idea)
 
     def near(
         self,

@@ -32,6 +32,8 @@ ARRAYS: Final = frozenset(
     }
 )  # fmt: skip
 """The dtypes that pass, in the byte order of this machine."""
+OF_PACKET: Final = (int, int, bytes, bool, int, int)
+"""The types of a packet's fields."""
 
 
 class NotPlain(Exception):
@@ -77,9 +79,9 @@ class _Copier:
 
     def _packet(self, packet: Packet) -> Packet:
         fields = [self.copy(field, DEEPEST) for field in tuple.__iter__(packet)]
-        kinds = [type(field) for field in fields]
-        if kinds != [int, int, bytes, bool, int, int]:
-            raise NotPlain("a Packet with fields of wrong types")
+        for name, field, kind in zip(Packet._fields, fields, OF_PACKET, strict=True):
+            if type(field) is not kind:
+                raise NotPlain(f"a Packet whose {name} is {named(field)}")
         return Packet(*fields)
 
     def _text_or_bytes(self, value: Any) -> str | bytes:
@@ -176,7 +178,7 @@ def shown(value: Any) -> str:
         some = ", ".join(str(item) for item in value.flat[:4]) + (" …" if value.size > 4 else "")
         return f"array of {value.dtype.name}, shape {value.shape}: {some}"
     if type(value) in (tuple, list):
-        inside = ", ".join(shown(item) for item in value[:6]) + (", …" if len(value) > 6 else "")
+        inside = ", ".join(shown(item) for item in value[:8]) + (", …" if len(value) > 8 else "")
         return f"({inside})" if type(value) is tuple else f"[{inside}]"
     text = repr(value)
     return text if len(text) <= 80 else text[:79] + "…"

@@ -114,7 +114,7 @@ def _cycle():
         (1j, "a complex"),
         (np.zeros((2, 2, 2)), "3 dimensions"),
         (np.array(["a"]), "an array of str"),
-        (Packet("1", 2, b""), "a Packet with fields of wrong types"),
+        (Packet("1", 2, b""), "a Packet whose seq is a str"),
         ({(1, 2): 3}, "a tuple for a key"),
     ],
 )

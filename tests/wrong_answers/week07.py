@@ -226,6 +226,18 @@ class TheLastStep(Right):
     SHARE = 1
 
 
+class OnlyTheNewest(Right):
+    """What is late or a copy moves nothing."""
+
+    def add(self, seq, timestamp, now):
+        ahead = 1 if self.last is None else ahead16(seq, self.highest)
+        before, smooth = self.last, self.smooth
+        belongs = super().add(seq, timestamp, now)
+        if ahead <= 0:
+            self.last, self.smooth = before, smooth
+        return belongs
+
+
 class InMilliseconds(Right):
     @property
     def jitter(self):
@@ -378,6 +390,10 @@ def in_seconds(arrived, lsr, dlsr):
     return add32(arrived >> 16, -lsr - dlsr) / 65536 if lsr else None
 
 
+def in_whole_milliseconds(arrived, lsr, dlsr):
+    return add32(arrived >> 16, -lsr - dlsr) * 1000 // 65536 if lsr else None
+
+
 def in_units(arrived, lsr, dlsr):
     return add32(arrived >> 16, -lsr - dlsr) if lsr else None
 
@@ -442,6 +458,7 @@ WRONG = [
     reception(FractionBelowZero, "fraction", "below-zero"),
     reception(KeepsTheSign, "jitter", "sign"),
     reception(AnEighth, "jitter", "sixteenth"),
+    reception(OnlyTheNewest, "jitter", "every"),
     reception(TheLastStep, "jitter", "sixteenth"),
     reception(InMilliseconds, "jitter", "unit"),
     reception(InSeconds, "jitter", "unit"),
@@ -473,6 +490,7 @@ WRONG = [
     trip("adds the wait", "held", adds_the_wait),
     trip("always a number", "never", always_a_number),
     trip("in seconds", "unit", in_seconds),
+    trip("rounded", "whole", in_whole_milliseconds),
     trip("in 1/65536 s", "unit", in_units),
     trip("half of it", "formula", half_of_it),
     trip("no circle", "circle", without_a_circle),
