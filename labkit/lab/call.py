@@ -85,7 +85,7 @@ class Call:
     rtcp_interval: int = USUAL_INTERVAL
     """Between two reports of RTCP, in nanoseconds: 0.4 to 1.2 times as long, by the dice."""
     header: OwnHeader | None = None
-    """Somebody else's RTP header, in place of the kit's."""
+    """Somebody else's RTP header, in place of the kit's; over RTP and SRTP."""
     watch: Callable[[Receiver], None] | None = field(default=None, repr=False, compare=False)
     """Is given the receiver as soon as it is made: so a dashboard looks into a call."""
     profile: Profile = field(init=False)
@@ -190,8 +190,11 @@ class Call:
             rtcp_interval=self.rtcp_interval,
             wallclock_offset=wallclock_offset,
         )
-        if self.transport == "rtp":
-            return session if self.header is None else self.header.around(session)
+        labelled = session if self.header is None else self.header.around(session)
+        return labelled if self.transport == "rtp" else self._protected(role, labelled)
+
+    def _protected(self, role: Role, session: Any) -> Any:
+        """The same session by SRTP, with keys from the seed."""
         keys = {end: new_key(rng=Random(f"{self.seed} {end.value} key")) for end in Role}
         theirs = keys[Role.RECEIVER if role is Role.SENDER else Role.SENDER]
         return Srtp(session, keys[role], theirs)
