@@ -16,6 +16,10 @@ KERNEL_EXAMPLES = """\
   labkit course kernel                  in this Python's environment
   labkit course kernel --prefix /usr/local
 """
+LEADERBOARD_EXAMPLES = """\
+  labkit course leaderboard class/*.jsonl
+  labkit course leaderboard class/*.jsonl --picture board.png
+"""
 
 
 def add(commands: Any) -> None:
@@ -41,6 +45,30 @@ def add(commands: Any) -> None:
         kinds, "kernel", "a kernel in a sandbox, for nbgrader", KERNEL_EXAMPLES, kernel
     )
     sub.add_argument("--prefix", metavar="FOLDER", help="where Jupyter looks for kernels")
+    sub = common.subcommand(
+        kinds, "leaderboard", "merge the cards of a capstone", LEADERBOARD_EXAMPLES, leaderboard
+    )
+    sub.add_argument("files", type=Path, nargs="+", metavar="FILE", help="lines of JSON")
+    sub.add_argument("--picture", type=Path, metavar="FILE", help="draw it there, as PNG")
+
+
+def leaderboard(options: argparse.Namespace) -> int:
+    """Show who has come how far, by their own word; 1 when a line was refused."""
+    from labkit.words.errors import MissingCapability
+
+    try:
+        from labkit.lab.leaderboard import read_boards
+    except ImportError as error:
+        raise MissingCapability(
+            f"{error.name} is not installed", "pip install 'labkit[lab]'"
+        ) from None
+    board = read_boards(options.files)
+    print(board)
+    for line in board.refused:
+        print(f"refused: {line}")
+    if options.picture:
+        print(f"{board.show().save(options.picture)}: written")
+    return 1 if board.refused else 0
 
 
 def kernel(options: argparse.Namespace) -> int:
