@@ -445,7 +445,7 @@ def _thin(rng: Random) -> LinkSpec:
 
 def _waits(bench: Bench) -> float:
     line = _thin(bench.rng)
-    flow = _run(bench, line, 45)
+    flow = _run(bench, line, 36)
     wait, room = _percentile(flow.waits(10), 95), line.rate - 16_000
     used = sum(rates := [min(r, room) for r in flow.bitrates(10)]) / len(rates) / room
     bench.step(f"one of twenty waits {wait:.0f} ms or more; {used:.0%} of the room is used")
@@ -460,30 +460,30 @@ def _waits(bench: Bench) -> float:
 
 def _wide(bench: Bench) -> None:
     line = LinkSpec(delay=ms(bench.rng.randrange(60, 180)))
-    rates = _run(bench, line, 32).bitrates(27)
+    rates = _run(bench, line, 26).bitrates(22)
     found = sum(rates) / len(rates)
-    what = "a line that is long, and wide: after 27 s"
+    what = "a line that is long, and wide: after 22 s"
     bench.holds(found >= 60_000, what, "60 kbit/s or more", _kbit(found), "long")
 
 
 def _shaky(bench: Bench) -> None:
     delay, jitter = ms(bench.rng.randrange(30, 60)), ms(bench.rng.randrange(6, 12))
     line = LinkSpec(delay=delay, jitter=jitter, distribution="normal", loss=0.005)
-    rates = _run(bench, line, 40).bitrates(24)
+    rates = _run(bench, line, 32).bitrates(20)
     found = sum(rates) / len(rates)
-    what = f"a wide line whose delay shakes by {jitter / 1e6:g} ms: from the 24th second on"
+    what = f"a wide line whose delay shakes by {jitter / 1e6:g} ms: from the 20th second on"
     bench.holds(found >= 45_000, what, "45 kbit/s or more", _kbit(found), "shakes")
 
 
 def _widens(bench: Bench) -> None:
     thin = _thin(bench.rng)
-    at = seconds(bench.rng.randrange(14, 20))
+    at = seconds(bench.rng.randrange(10, 14))
     steps = (Change(at, LinkSpec(delay=thin.delay, rate=160_000, limit=PACKETS)),)
     line = LinkSpec(delay=thin.delay, rate=thin.rate, limit=PACKETS, steps=steps)
     bench.step(f"after {to_seconds(at):g} s the line is widened to 160 kbit/s")
-    rates = _run(bench, line, to_seconds(at) + 32).bitrates(to_seconds(at) + 26)
+    rates = _run(bench, line, to_seconds(at) + 28).bitrates(to_seconds(at) + 24)
     found = sum(rates) / len(rates)
-    what = "26 s after the line was widened"
+    what = "24 s after the line was widened"
     bench.holds(found >= 50_000, what, "50 kbit/s or more", _kbit(found), "climbs")
 
 
