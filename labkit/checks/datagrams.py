@@ -37,16 +37,18 @@ Fragment = tuple[int, int, int, bool]
 
 
 def pieces_of(size: int, mtu: int, headers: tuple[int, int] = (20, 8)) -> list[tuple[Any, ...]]:
-    """RFC 791 section 3.2: offset, length and flag of each fragment."""
+    """RFC 791 section 3.2: offset, length and flag of each fragment.
+
+    The rest is the last fragment as soon as it fits: that one need be no multiple of 8.
+    """
     ip, udp = headers
-    step, whole, at = (mtu - ip) // 8 * 8, size + udp, 0
-    if whole <= mtu - ip:
-        return [(0, whole, False)]
+    room, rest, at = mtu - ip, size + udp, 0
     found: list[tuple[Any, ...]] = []
-    while at < whole:
-        found.append((at, min(step, whole - at), at + step < whole))
-        at += step
-    return found
+    while rest > room:
+        length = room // 8 * 8
+        found.append((at, length, True))
+        at, rest = at + length, rest - length
+    return [*found, (at, rest, False)]
 
 
 def incomplete_of(packets: Sequence[Fragment]) -> list[int]:

@@ -332,6 +332,7 @@ def _fragments(bench: Bench) -> None:
         (1472, 1500),
         (1473, 1500),
         (bench.rng.randrange(3000, 6000), 1006),
+        (2 * 552 + bench.rng.randrange(1, 5) - UDP_HEADER, 576),  # the rest fits as it is
     ]
     for size, mtu in sizes:
         found = bench.call("fragments", size, mtu)
@@ -341,7 +342,10 @@ def _fragments(bench: Bench) -> None:
         whole, step = size + UDP_HEADER, mtu - IP_HEADER
         uneven = [(at, min(step, whole - at), at + step < whole) for at in range(0, whole, step)]
         eights = [(at // 8, length, more) for at, length, more in wanted]
+        again = [(at, min(step // 8 * 8, whole - at), at + step // 8 * 8 < whole)
+                 for at in range(0, whole, step // 8 * 8)]  # fmt: skip
         mistakes = [
+            (again if whole > step else wanted, "fits"),
             (pieces_of(size, mtu, (20, 0)), "udp"),
             (pieces_of(size, mtu, (0, 8)), "ip"),
             (pieces_of(size, mtu, (28, 0)), "udp"),
@@ -601,6 +605,7 @@ EXERCISES: Final = (
             "udp": "IP cuts what it carries. To IP the UDP header is the first 8 bytes of that.",
             "ip": "Each fragment is a packet with an IP header of its own, within the MTU.",
             "eights": "The offset counts in eights: how long may all fragments but the last be?",
+            "fits": "The last fragment may have any length. When may the rest go as it is?",
             "bytes": "The field counts in eights; the offset that is asked for is in bytes.",
             "more": "Which fragments have others after them?",
             "short": "A datagram that fits is a packet with offset 0 and no more: it is whole.",

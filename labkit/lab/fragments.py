@@ -49,10 +49,12 @@ def cut(size: int, mtu: int) -> list[Fragment]:
     """How IP cuts `size` bytes (UDP header and what follows) for links of `mtu` bytes."""
     if mtu < SMALLEST:
         raise BadInput(f"an MTU of {mtu} takes no fragment", f"at least {SMALLEST}")
-    if size <= mtu - IP_HEADER:
-        return [Fragment(0, size, more=False)]
-    step = (mtu - IP_HEADER) // EIGHTS * EIGHTS
-    return [Fragment(at, min(step, size - at), at + step < size) for at in range(0, size, step)]
+    room, at, fragments = mtu - IP_HEADER, 0, []
+    step = room // EIGHTS * EIGHTS
+    while size - at > room:  # the last one need be no multiple of 8: what fits is not cut again
+        fragments.append(Fragment(at, step, more=True))
+        at += step
+    return [*fragments, Fragment(at, size - at, more=False)]
 
 
 class Fragmented:

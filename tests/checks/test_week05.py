@@ -24,6 +24,7 @@ from labkit.core.impairment import Impairment
 from labkit.core.meters import StreamStats
 from labkit.lab.answers import ANSWERS
 from labkit.lab.captures import capture, describe
+from labkit.lab.fragments import cut
 from labkit.lab.packets import SamplePacketizer
 from labkit.words.linkspec import LinkSpec, Reorder
 from labkit.words.seqnum import add16
@@ -37,6 +38,16 @@ def test_a_datagram_is_cut_as_scapy_cuts_it(size, mtu):
     assert pieces_of(size, mtu) == [
         (8 * each.frag, len(each.payload), bool(each.flags.MF)) for each in theirs
     ]
+
+
+def test_a_rest_that_fits_is_not_cut_again():
+    """As Linux cuts them; scapy cuts a rest of 553 to 556 bytes once more."""
+    assert pieces_of(552 + 556 - 8, 576) == [(0, 552, True), (552, 556, False)]
+    longer = [(0, 552, True), (552, 552, True), (1104, 5, False)]
+    assert pieces_of(552 + 557 - 8, 576) == longer
+    assert [tuple(each) for each in cut(552 + 557, 576)] == longer
+    for size in range(1, 2000):
+        assert [tuple(each) for each in cut(8 + size, 576)] == pieces_of(size, 576)
 
 
 def left_over(packets):

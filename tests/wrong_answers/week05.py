@@ -646,6 +646,7 @@ WRONG = [
     w53("UDP header in every fragment", "fragments", "udp", fragments=cutter(udp=0, ip=28)),
     w53("forgets the IP header", "fragments", "ip", fragments=cutter(ip=0)),
     w53("cuts anywhere", "fragments", "eights", fragments=cutter(unit=1)),
+    w53("cuts a rest that fits", "fragments", "fits", fragments=cutter()),
     w53("offsets in eights", "fragments", "bytes", fragments=cutter(in_eights=True)),
     w53("the flag upside down", "fragments", "more", fragments=cutter(more=lambda last: last)),
     w53("always more", "fragments", "more", fragments=cutter(more=lambda last: True)),
