@@ -22,8 +22,7 @@ class Prediction:
         return self
 
     def _say(self, value: float) -> str:
-        digits = 0 if abs(value) >= 10 or value == int(value) else 1
-        return f"{value:.{digits}f} {self.unit}"
+        return f"{_figure(value)} {self.unit}"
 
     def __repr__(self) -> str:
         head = f"{self.what}:\n  you say {self._say(self.guess)}"
@@ -35,4 +34,9 @@ class Prediction:
         off = self.guess - found
         if abs(off) <= 0.15 * max(abs(found), abs(self.guess)) or abs(off) < 0.5:
             return "Well predicted!"
-        return f"Too {'high' if off > 0 else 'low'} by {abs(off):.{0 if abs(off) >= 10 else 1}f}."
+        return f"Too {'high' if off > 0 else 'low'} by {_figure(abs(off))}."
+
+
+def _figure(value: float) -> str:
+    """One digit behind the point, where there is something to say with it."""
+    return f"{value:.{0 if abs(value) >= 10 or value == int(value) else 1}f}"

@@ -17,6 +17,7 @@ def test_before_the_experiment_there_is_only_the_guess():
         (100, 90, "Well predicted!"),
         (0, 0.3, "Well predicted!"),
         (0, 24.5, "Too low by 24."),
+        (8, 13, "Too low by 5."),
     ],
 )
 def test_afterwards_it_says_how_far_off_it_was(guess, found, verdict):
