@@ -52,6 +52,8 @@ COOKIE: Final = 0x2112A442
 KINDS: Final = {0x000: "request", 0x010: "indication", 0x100: "success", 0x110: "error"}
 """By the two bits of the class: RFC 8489 section 5."""
 XOR_MAPPED: Final = 0x0020
+FORMS: Final = (8, b"\1"), (20, b"\2")
+"""The size of an address's value, and its family."""
 
 SAMPLE_ID: Final = bytes.fromhex("b7e7a701bc34d686fa87dfae")
 SAMPLE_IPV4: Final = bytes.fromhex(
@@ -106,6 +108,8 @@ def read(data: bytes) -> Stun | None:
         if at > len(data):
             return None
         if number == XOR_MAPPED and mapped is None:
+            if (size, value[1:2]) not in FORMS:
+                return None
             mapped = _where(value, cookie.to_bytes(4) + transaction)
     return KINDS[kind & 0x110], transaction, mapped
 

@@ -21,6 +21,7 @@ from labkit.checks.through import ALL, CLASSIC, DEPENDS, Endpoint, Frame, Kind
 
 # 09.1: a token ----------------------------------------------------------------------------------
 
+REASONS: Final = ("malformed", "wrong", "expired")
 NAMES: Final = ("alice", "Zoë", "room 7: door", "bob@lab.example.org")
 
 
@@ -56,7 +57,8 @@ def _refused(bench: Bench, outcome: Outcome, reasons: Sequence[str], what: str, 
     raised = bench.refused(outcome, "AuthenticationError", what, "crash", known)
     reason = raised.fields.get("reason")
     what = f"{what}, and the reason is {' or '.join(reasons)}"
-    bench.holds(reason in reasons, what, reasons[0], shown(reason), "reason")
+    hint = hint if reason in REASONS else "reason"
+    bench.holds(reason in reasons, what, reasons[0], shown(reason), hint)
 
 
 def _reads(bench: Bench) -> None:
@@ -102,8 +104,12 @@ def _malformed(bench: Bench) -> None:
     good = through.token(secret, subject, expires)
     bench.equal(bench.call("check_token", secret, good, expires - 1), subject, "it is good", "good")
     payload, mac = good.split(".")
-    for text in ("", "hello", f"{good}.{mac}", payload):
-        what = f"{text[:20]!r} is no payload and MAC"
+    for text, what in (
+        ("", "it is empty"),
+        ("hello", "it has no dot"),
+        (f"{good}.{mac}", "it has two dots"),
+        (payload, "it is a payload without a MAC"),
+    ):
         outcome = bench.attempt("check_token", secret, text, expires - 1)
         _refused(bench, outcome, ["malformed"], what, "malformed")
     for text in (
@@ -223,6 +229,10 @@ def _refuses(bench: Bench) -> None:
     good = through.message(0x101, transaction, software, through.xored(where, transaction))
     _ask_for(bench, good, "a good message", "mapped")
     beyond = through.message(0x101, transaction, software[:2] + b"\0\x40" + software[4:])
+    empty, family = (
+        through.message(0x101, transaction, through.attribute(0x0020, value))
+        for value in (b"\0\1\x12\x34", b"\0\2" + bench.rng.randbytes(6))
+    )
     wrong = [
         ("of RTP", b"\x80\x6f" + bench.rng.randbytes(70), "not-stun"),
         ("with another cookie", good[:4] + b"\x21\x12\xa4\x43" + good[8:], "not-stun"),
@@ -232,6 +242,8 @@ def _refuses(bench: Bench) -> None:
         ("of 10 bytes", good[:10], "short"),
         ("of no bytes", b"", "short"),
         ("with an attribute that ends behind its end", beyond, "beyond"),
+        ("with a mapped address of no bytes", empty, "form"),
+        ("with a mapped address of IPv6 in four bytes", family, "form"),
     ]
     for what, data, hint in wrong:
         outcome = bench.attempt(READ, data)
@@ -536,6 +548,7 @@ EXERCISES: Final = (
             "length": "The header counts the bytes that follow it. Are these there, and no more?",
             "short": "Look at the length before you look into the bytes.",
             "beyond": "An attribute may say that it is longer than what is left.",
+            "form": "The family says how long the value must be, 8 bytes or 20. Look first.",
             "capture": "On made-up messages it does what it should. What is new in this one?",
             "others": "What else comes to this port? It is not for STUN: None.",
         },
@@ -565,7 +578,7 @@ EXERCISES: Final = (
             "cone": "Whoever looks the same to everybody can be told where to send.",
             "symmetric": "From which port will the checks come, and who has ever heard of it?",
             "one": "One comes from a port that nobody has named. Does the other one's filter look?",
-            "both": "Neither is seen where it was named. Who can begin, and who can answer there?",
+            "both": "Neither is seen where it was named. Who can begin, and does that ever end?",
         },
         ("labkit.core.nat", "labkit.core.punchable", "labkit.core.holepunch", "labkit.lab.nat"),
     ),

@@ -245,6 +245,8 @@ class Reader:
             if self.too_far(at, data):
                 return None
             if self.wanted(number, mapped):
+                if not self.fits(value):
+                    return None
                 mapped = self.where(value, data)
         return self.kind(data), data[8:20], mapped
 
@@ -263,6 +265,9 @@ class Reader:
 
     def wanted(self, number, mapped):
         return number == 0x0020 and mapped is None
+
+    def fits(self, value):
+        return (len(value), value[1:2]) in ((8, b"\1"), (20, b"\2"))
 
     def where(self, value, data):
         return self.host(value[4:], data), self.port(value[2:4])
@@ -404,6 +409,18 @@ class AnyLength(Reader):
 class NoLength(Reader):
     def is_stun(self, data):
         return data[0] < 64 and data[4:8] == COOKIE and self.whole(data)
+
+
+class BelievesTheSize(Reader):
+    """`ip_address` raises, and the reader with it."""
+
+    def fits(self, value):
+        return True
+
+
+class BelievesTheFamily(Reader):
+    def fits(self, value):
+        return len(value) in (8, 20)
 
 
 class BeyondTheEnd(Reader):
@@ -706,7 +723,7 @@ WRONG = [
     door(ReturnsNone, "forged", "forged"),
     door(ReturnsNone, "malformed", "malformed"),
     door(SplitsAnything, "malformed", "crash"),
-    door(CutsAtTheLastDot, "malformed", "reason"),
+    door(CutsAtTheLastDot, "malformed", "malformed"),
     door(ComparesText, "malformed", "crash"),
     door(GivesThePayload, "malformed", "good"),
     same("stops at the first difference", "stops", stops_at_the_first),
@@ -735,6 +752,8 @@ WRONG = [
     reader(AnyLength, "refuses", "length"),
     reader(NoLength, "refuses", "short"),
     reader(BeyondTheEnd, "refuses", "beyond"),
+    reader(BelievesTheSize, "refuses", "form"),
+    reader(BelievesTheFamily, "refuses", "form"),
     reader(OnlySuccesses, "capture", "capture"),
     reader(EverythingIsStun, "capture", "others"),
     nat(NewEachTime, "independent", "same"),
