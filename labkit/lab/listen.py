@@ -82,8 +82,11 @@ def listen(
     sounds: dict[str, Clip] = {}
     for each in what:
         for name, clip in _named(each, sample_rate):
-            if name == SAID and SAID in sounds and _same(sounds[SAID], clip):
-                continue
+            if name == SAID and SAID in sounds:
+                if any(_same(known, clip) for known in sounds.values()):
+                    continue
+                if clip.sample_rate != sounds[SAID].sample_rate:
+                    name = f"{SAID}, at {clip.sample_rate / 1000:g} kHz"
             free = (n for n in _numbered(name) if n not in sounds)
             sounds[next(free)] = clip
     return Player(sounds)

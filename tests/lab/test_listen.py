@@ -8,7 +8,7 @@ import av
 import numpy as np
 import pytest
 
-from labkit import Call, NaiveBuffer, Pcmu, listen, speech, tone
+from labkit import Call, NaiveBuffer, Pcm, Pcmu, listen, speech, tone
 from labkit.lab.listen import flac_bytes
 
 
@@ -51,6 +51,14 @@ def calls():
 def test_what_was_said_is_offered_once(calls):
     """Two receivers of one voice: three players."""
     assert list(listen(*calls).sounds) == ["what was said", "naive", "good"]
+
+
+def test_what_was_said_at_another_rate_says_so(calls):
+    """A telephone is told its own copy of the voice; a second telephone the same."""
+    voice = tone(duration_s=0.5)
+    studio = Call(voice, codec=Pcm(), name="studio").simulate()
+    names = ["what was said", "studio", "what was said, at 8 kHz", "naive", "good"]
+    assert list(listen(studio, *calls).sounds) == names
 
 
 def test_two_sounds_of_one_name_are_both_there(calls):
