@@ -100,7 +100,9 @@ def _edges(bench: Bench) -> None:
         what = "the largest and the smallest values fit"
         if isinstance(outcome, Raised) and outcome.kind in ("error", "OverflowError"):
             bench.fail(what, "bytes", str(outcome), "unsigned")
-        bench.equal(bench.returned(outcome), frame(seq, ts, payload), what, "unsigned")
+        swapped = struct.pack("<BBHII", 1, 0, seq, ts, size) + payload
+        packed, mistakes = bench.returned(outcome), [(swapped, "endian")]
+        bench.equal(packed, frame(seq, ts, payload), what, "unsigned", mistakes)
         found = bench.call("unpack", frame(seq, ts, payload))
         bench.equal(found, (seq, ts, payload), what, "unsigned")
 
@@ -235,7 +237,8 @@ def _to_payload(bench: Bench) -> None:
             (samples.T.astype(">i2").tobytes(), "interleave"),
             (samples.T.astype("<i2").tobytes(), "endian"),
         ]
-        what = f"two bytes for each of {samples.size} samples, {channels} in turn"
+        turns = ", left and right in turn" * (channels == 2)
+        what = f"two bytes for each of {samples.size} samples{turns}"
         bench.equal(found, wanted, what, "two-bytes", mistakes)
 
 

@@ -127,6 +127,7 @@ WRONG = [
     w11("len counts the header too", "layout", "len", pack=counts_the_header),
     w11("the header without the payload", "layout", "payload", pack=header_alone),
     w11("text instead of bytes", "layout", "bytes", pack=as_text),
+    w11("little endian, at the limits", "edges", "endian", pack=packer("<BBHII", *FIELDS)),
     w11("signed fields", "edges", "unsigned", pack=packer("!BBhiI", *FIELDS)),
     w11("numbers cut to fit signed fields", "edges", "unsigned", pack=clipped_numbers),
     w11("len of 16 bits", "layout", "len", pack=packer("!BBHIH", *FIELDS)),
