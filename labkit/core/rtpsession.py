@@ -297,9 +297,13 @@ class RtpSession(Conversation):
                     self._lose(ssrcs, now)
 
     def _greet(self, packets: list[rtcp.RtcpPacket], address: Address, now: int) -> bool:
-        """Note where the peer speaks from. False for a goodbye of somebody who never came."""
+        """Note where the peer speaks from.
+
+        False for a goodbye of somebody who never came, and for a report about what we have not
+        sent yet: whoever makes it had listened to us before, has left, and it was overtaken.
+        """
         if self.peer is None:
-            if any(isinstance(packet, rtcp.Bye) for packet in packets):
+            if any(isinstance(packet, rtcp.Bye) or self._is_about_us(packet) for packet in packets):
                 return False
             self.peer = address
         if address != self.peer:
@@ -309,6 +313,10 @@ class RtpSession(Conversation):
             self._send_rtcp(self._report(now))  # it asks again: nothing has answered
         self._meet(now)
         return True
+
+    def _is_about_us(self, packet: rtcp.RtcpPacket) -> bool:
+        blocks = getattr(packet, "reports", ())
+        return any(block.ssrc == self.ssrc for block in blocks)
 
     def _receive_blocks(self, blocks: tuple[rtcp.ReportBlock, ...], now: int) -> None:
         for block in blocks:

@@ -1,5 +1,6 @@
 """RTP sessions: two of them and a wire, RFC 3550's formulas, and tshark as a witness."""
 
+import dataclasses
 import subprocess
 from random import Random
 
@@ -737,3 +738,17 @@ def test_no_order_of_calls_and_no_bytes_break_it(role, peer, calls, step):
     ends = [event for event in events if isinstance(event, Closed)]
     assert session.closed == bool(ends)
     assert ends == [] or ends == events[-1:]
+
+
+def test_a_report_that_a_goodbye_has_overtaken_opens_nothing():
+    """The listener has left; its last report comes to a session that has sent nothing yet."""
+    block = rtcp.ReportBlock(SENDER_SSRC, 0, 0, 7, 0, 0, 0)
+    late = rtcp.pack(rtcp.ReceiverReport(9, (block,)), rtcp.SourceDescription.named(9, "ann"))
+    session = RtpSession(Role.SENDER, ssrc=SENDER_SSRC, rng=Random(1))
+    session.receive_datagram(late, ("10.0.0.2", 5006), 0)
+    assert session.events() == []
+    assert session.peer is None
+    other = dataclasses.replace(block, ssrc=SENDER_SSRC + 1)  # of a server that was here before us
+    asks = rtcp.pack(rtcp.ReceiverReport(9, (other,)), rtcp.SourceDescription.named(9, "ann"))
+    session.receive_datagram(asks, ("10.0.0.2", 5006), 0)
+    assert session.ready
