@@ -154,6 +154,8 @@ def _expect_waits(
             (draw * next_, "begin"),
             (draw * first * 2.0 ** min(failures - 1, 60), "limit"),
             (draw * ceiling / 1000, "unit"),
+            (int(draw * ceiling), "whole"),
+            (round(draw * ceiling), "whole"),
         ]
         what = f"failure {failures}, draw {draw:g}: below a ceiling of {ceiling} ms"
         bench.near(wait, draw * ceiling, what, hint, mistakes)
@@ -213,7 +215,8 @@ def _ending(
     """One conversation: bytes, then the ends, then a look at the state."""
     ending = bench.make("Ending")
     total = sum(map(len, pieces))
-    bench.step(f"received: {total} bytes in {len(pieces)} pieces; then {', '.join(ends)}")
+    behind = f"then {', '.join(ends)}" if ends else "no end yet"
+    bench.step(f"received: {total} bytes in {len(pieces)} pieces; {behind}")
     asks = [("received", piece) for piece in pieces] + [(end,) for end in ends]
     for outcome in ending.run(asks):
         bench.returned(outcome)
@@ -232,7 +235,7 @@ def _state(bench: Bench, ending: Handle, wanted: str, hint: str) -> None:
     }
     if type(found) is not str:
         bench.fail("the state is then", wanted, shown(found), "words")
-    own = hint in ("payload", "first", "afterwards")  # this case is about just that
+    own = hint in ("payload", "first", "afterwards", "early")  # this case is about just that
     idea = hint if own else mistakes.get((wanted, found), hint)
     bench.holds(found == wanted, "the state is then", wanted, shown(found), idea)
 
@@ -242,6 +245,7 @@ def _ends(bench: Bench) -> None:
     fresh = bench.make("Ending")
     _state(bench, fresh, "open", "words")
     _ending(bench, [_talk(rng), frame(BYE)], ["fin"], "clean", "goodbye")
+    _ending(bench, [_talk(rng), frame(BYE)], [], "open", "early")
     _ending(bench, [_talk(rng)], ["fin"], "vanished", "goodbye")
     half = frame(SOUND, rng.randbytes(90))[: rng.randrange(13, 90)]
     _ending(bench, [_talk(rng) + half], ["fin"], "cut", "half")
@@ -636,9 +640,11 @@ EXERCISES: Final = (
             "chance": "If all wait equally long, all come at once. What is the draw for?",
             "full": "Anywhere below the ceiling: also very soon, and never above it.",
             "limit": "What does the ceiling never exceed? And how large is two to the 2000th?",
+            "whole": "Right, but rounded. Nobody asks for whole milliseconds.",
             "unit": "The schedule counts in milliseconds from beginning to end.",
             "success": "After a success the next failure is a first one again.",
             "goodbye": "The kernel says FIN for everybody. What do only the polite say before?",
+            "early": "A BYE is a word in the stream. Has the stream ended?",
             "half": "Is anything left in the decoder when the stream ends?",
             "reset": "A reset is no end in order: it has a state of its own.",
             "words": "The text has the words for the states. An ending begins with open.",

@@ -198,11 +198,12 @@ class Followed:
         return lifelines([self])
 
     def __str__(self) -> str:
-        back = ", ".join("never" if b is None else f"{1000 * b:.0f} ms" for b in self.back_after)
+        afters = (b if b is None else f"after {1000 * b:.0f} ms" for b in self.back_after)
+        back = ", ".join(after or "never" for after in afters)
         tried = ", ".join(str(self.attempts_in(outage)) for outage in self.outages)
         return (
-            f"{self.name}: {self.missed:.1%} not heard, STOI {self.result.stoi:.2f}; sound again "
-            f"after {back}; {tried} attempts meanwhile"
+            f"{self.name}: {self.missed:.1%} not heard, STOI {self.result.stoi:.2f}; "
+            f"sound again: {back}; attempts meanwhile: {tried}"
         )
 
     __repr__ = __str__

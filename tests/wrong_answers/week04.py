@@ -129,6 +129,11 @@ class InSeconds(Right):
         return super().failed(draw) / 1000
 
 
+class InWholeMilliseconds(Right):
+    def failed(self, draw):
+        return int(super().failed(draw))
+
+
 class NeverForgets(Right):
     def succeeded(self):
         pass
@@ -178,6 +183,15 @@ class NoGoodbyeIsClean(RightEnding):
 
     def end(self):
         return "cut" if self.decoder.buffered else "vanished"
+
+
+class EndsWithTheGoodbye(RightEnding):
+    """Does not wait for the stream to end."""
+
+    def look(self, frames):
+        super().look(frames)
+        if self.goodbye:
+            self.state = "clean"
 
 
 class ForgetsTheHalf(RightEnding):
@@ -493,6 +507,7 @@ WRONG = [
     schedule(GrowsEvenly, "doubles", "doubles"),
     schedule(DoublesTooSoon, "doubles", "begin"),
     schedule(InSeconds, "doubles", "unit"),
+    schedule(InWholeMilliseconds, "doubles", "whole"),
     schedule(NeverStopsGrowing, "limit", "limit"),
     schedule(OverflowsAtNight, "limit", "error"),
     schedule(LimitsTheWait, "limit", "limit"),
@@ -500,6 +515,7 @@ WRONG = [
     schedule(ForgetsOne, "reset", "success"),
     ending(EveryFinIsClean, "ends", "goodbye"),
     ending(NoGoodbyeIsClean, "ends", "goodbye"),
+    ending(EndsWithTheGoodbye, "ends", "early"),
     ending(ForgetsTheHalf, "ends", "half"),
     ending(ResetIsAnEnd, "ends", "reset"),
     ending(WordsOfItsOwn, "ends", "words"),
