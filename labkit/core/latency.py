@@ -114,7 +114,7 @@ def budget(
         for column in (timeline.captured, timeline.sent, timeline.arrived, timeline.played)
     )
     seqs: list[int] = timeline.seq[done].tolist()
-    moments = _departures(sender)
+    moments = departures(sender)
     begun, encoded, left = np.array([moments[seq] for seq in seqs], np.int64).T
     ready = _decoded(receiver)
     shift = turns(seqs, ready)
@@ -134,7 +134,7 @@ def budget(
     )
 
 
-def _departures(trace: Trace) -> dict[int, Moments]:
+def departures(trace: Trace) -> dict[int, Moments]:
     """Of each packet: when its frame was begun and encoded, and when it left.
 
     A frame is encoded just before its packets are noted, and they leave after that, together. A

@@ -43,7 +43,7 @@ WHO: Final[dict[str, Callable[[int], Scheduler]]] = {
     ),
     "in turns": lambda limit: DeficitRoundRobin({Dscp.EF: SHARE}, limit=limit),
 }
-STYLE: Final = {"description_width": "8.5em"}
+STYLE: Final = {"description_width": "9.5em"}
 
 
 def _slider(what: str, value: int, least: int, most: int, step: int) -> widgets.IntSlider:
@@ -55,7 +55,7 @@ def _slider(what: str, value: int, least: int, most: int, step: int) -> widgets.
         description=what,
         continuous_update=False,
         style=STYLE,
-        layout=widgets.Layout(width="25em", max_width="98%"),
+        layout=widgets.Layout(width="26em", max_width="96%"),
     )
 
 
@@ -82,22 +82,25 @@ class QosLab(widgets.VBox):  # type: ignore[misc]
             value=who,
             description="who goes first",
             style=STYLE,
-            layout=widgets.Layout(width="25em", max_width="98%"),
+            layout=widgets.Layout(width="26em", max_width="96%"),
         )
         self.cheats = widgets.Checkbox(
             value=False, description="the upload is marked EF too", indent=False
         )
         self.picture = widgets.Image(
-            format="png", layout=widgets.Layout(max_width="100%", align_self="flex-start")
+            format="png", layout=widgets.Layout(max_width="98%", align_self="flex-start")
         )
         self.sound = widgets.Audio(
-            format="flac", autoplay=False, loop=False, layout=widgets.Layout(width="20em")
+            format="flac",
+            autoplay=False,
+            loop=False,
+            layout=widgets.Layout(width="20em", max_width="96%"),
         )
         self.heard = widgets.Label()
         for control in self._controls:
             control.observe(self._update, "value")
         self._update()
-        rows = widgets.Layout(flex_flow="row wrap")
+        rows = widgets.Layout(flex_flow="row wrap", max_width="98%", align_items="center")
         super().__init__(
             [
                 widgets.HBox(self._controls, layout=rows),
