@@ -188,7 +188,12 @@ def net():
 @pytest.mark.net
 def test_on_one_real_line_datagrams_are_sooner_and_never_stop(net):
     """The kernel's TCP repairs what is lost, and the voice waits; over UDP it is a gap."""
-    voice = {"source": speech(2.0), "codec": Pcm(24_000), "policy": Fixed(ms(120)), "link": "voip-5"}
+    voice = {
+        "source": speech(2.0),
+        "codec": Pcm(24_000),
+        "policy": Fixed(ms(120)),
+        "link": "voip-5",
+    }
     tcp, udp = side_by_side(net, Call(**voice, transport="tcp"), Call(**voice, transport="udp"))
     print(tcp, udp, sep="\n")
     assert tcp.timeline.lost == 0
