@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from html import escape
 from typing import Final
 
-from labkit.checks.report import PartReport, Report
+from labkit.checks.report import Finding, PartReport, Report
 
 GREEN, RED, BLUE = "#009E73", "#D55E00", "#0072B2"
 UNWRITTEN: Final = "unwritten"
@@ -36,13 +36,24 @@ def _lines(report: Report) -> Iterator[str]:
         yield f"    {report.problem}"
         return
     yield f"{head}: {_points(report.points, report.of)} (seed {report.seed})"
+    before = None
     for part in report.parts:
         yield f"  {_mark(part)} {part.title}  {_points(part.points, part.of)}"
-        if part.finding is not None:
+        if part.finding is not None and not _said(part.finding, before):
             yield from _finding_lines(report, part)
+        before = part.finding or before
     if report.printed:
         yield "  your code printed:"
         yield from (f"    {line}" for line in report.printed.splitlines()[:10])
+
+
+def _said(finding: Finding, before: Finding | None) -> bool:
+    """Whether this was just said: all parts lack the same code, and once is enough."""
+    return (
+        before is not None
+        and finding.name == before.name == UNWRITTEN
+        and finding.where == before.where
+    )
 
 
 def _finding_lines(report: Report, part: PartReport) -> Iterator[str]:

@@ -138,6 +138,15 @@ def test_a_card_is_one_piece_of_html_in_the_colours_of_its_page():
     assert "--jp-content-font-color1" in html
 
 
+def test_that_nothing_is_written_is_said_once(home):
+    names = solution(1)
+    said = str(check("01.2", unwritten, unwritten, unwritten))
+    assert said.count("Nothing is written here yet") == 1
+    assert said.count("0 of 1") == 3
+    said = str(check("01.2", unwritten, names["bitrate"], unwritten))
+    assert said.count("Nothing is written here yet") == 1
+
+
 # Progress ----------------------------------------------------------------------------------------
 
 
