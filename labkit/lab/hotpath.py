@@ -110,7 +110,7 @@ class Allocations(dict[str, Held]):
     """By stage; it prints itself."""
 
     def __repr__(self) -> str:
-        lines = [f"{'':28}{'in hand':>10}{'kept':>9}   (bytes, for each packet)"]
+        lines = [f"{'bytes for each packet':28}{'in hand':>10}{'kept':>9}"]
         lines += [f"{n:28}{held.in_hand:10,.0f}{held.kept:9.0f}" for n, held in self.items()]
         return "\n".join(lines)
 
@@ -156,9 +156,9 @@ class Pace(dict[str, float]):
         return {name: each / first for name, each in self.items()}
 
     def __repr__(self) -> str:
-        lines = [f"{'':28}{'µs':>9}{'times':>9}{'of 20 ms':>11}   (for each packet)"]
+        lines = [f"{'for each packet':28}{'µs':>8}{'times':>8}{'of 20 ms':>10}"]
         for (name, each), ratio in zip(self.items(), self.ratios.values(), strict=True):
-            lines.append(f"{name:28}{each:9.1f}{ratio:9.2f}{each / FRAME_US:11.2%}")
+            lines.append(f"{name:28}{each:8.1f}{ratio:8.2f}{each / FRAME_US:10.2%}")
         return "\n".join(lines)
 
 
