@@ -296,8 +296,14 @@ def capstone(
             yours = [one_call(placed, p, seed, clip, "yours") for p in profiles]
             break
         except Stumbled as error:
-            stumbled[error.place] = error.why
-            del own[error.place]
+            culprit = error
+        except Exception as error:  # the kit stumbled over what some part gave
+            found = _who(placed, profiles, seed, clip)
+            if found is None:
+                raise
+            culprit = Stumbled(found, f"{type(error).__name__}: {error}"[:120])
+        stumbled[culprit.place] = culprit.why
+        del own[culprit.place]
     kits = [one_call({}, p, seed, clip, "the kit's") for p in profiles]
     rows = tuple(
         Row(mine[0].link.name, mine[1], theirs[1]) for mine, theirs in zip(yours, kits, strict=True)
@@ -305,6 +311,19 @@ def capstone(
     resting = tuple(word for word in own if word not in placed)
     heard = yours[-1][0], kits[-1][0]
     return ReportCard(name, seed, tuple(placed), resting, stumbled, greeting, rows, heard)
+
+
+def _who(
+    parts: dict[str, tuple[Any, ...]], profiles: Sequence[Any], seed: int, clip: Clip
+) -> str | None:
+    """Over whose part the kit stumbles, when it is alone."""
+    for word, part in parts.items():
+        try:
+            for profile in profiles:
+                one_call({word: part}, profile, seed, clip)
+        except Exception:  # noqa: BLE001
+            return word
+    return None
 
 
 def one_call(

@@ -95,6 +95,8 @@ class Outlet(Around):
         super().__init__(inner)
         self._queue = queue
         self.dropped = 0
+        self._waiting: dict[int, Datagram] = {}  # what waits, by the number that is in the queue
+        self._count = 0
         self._now = 0
         self._began: int | None = None
 
@@ -121,19 +123,29 @@ class Outlet(Around):
         wakes = self._wakes() if len(self._queue) else None
         return earliest(self.inner.deadline(), wakes)
 
+    def _put(self, datagram: Datagram) -> None:
+        self._count += 1
+        self._waiting[self._count] = datagram
+        for number in self._queue.put(self._count, self._now):
+            self._waiting_as(number)
+            self.dropped += 1
+
+    def _waiting_as(self, number: Any) -> Datagram:
+        if type(number) is not int or number not in self._waiting:
+            raise Stumbled("queue", "it gave what does not wait in it")
+        return self._waiting.pop(number)
+
     def transmits(self) -> Sequence[Datagram]:
         """What leaves now."""
-        out = []
+        out: list[Datagram] = []
         asleep = self._wakes() is not None
         while not asleep and len(self._queue):
-            out.append(self._queue.get())
+            out.append(self._waiting_as(self._queue.get()))
         for datagram in self.inner.transmits():
             if asleep and not rtcp.is_rtcp(datagram.data):
-                self.dropped += len(self._queue.put(datagram, self._now))
+                self._put(datagram)
             else:
                 out.append(datagram)
-        if not all(type(each) is Datagram for each in out):
-            raise Stumbled("queue", "gave back what was not put in")
         return out
 
 

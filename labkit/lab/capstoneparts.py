@@ -52,11 +52,13 @@ PLACES: Final = (
 )
 # fmt: on
 BY_WORD: Final = {place.word: place for place in PLACES}
+BY_NAME: Final = {place.names[0]: place.word for place in PLACES if len(place.names) == 1}
 RESTS: Final = {"buffer": "policy", "aimd": "control"}
 """The first rests while the second is there."""
 
 Parts = Mapping[str, Any]
-"""By the word of its place: an object, or a tuple of them in the order of `Place.names`."""
+"""By the word of its place: an object, or a tuple of them in the order of `Place.names`. A single
+object may be called by its own name, too: `{"MyPolicy": MyPolicy}`."""
 
 
 class Stumbled(Exception):
@@ -99,13 +101,16 @@ def parts_of(names: Mapping[str, Any], places: tuple[Place, ...] | list[Place]) 
 def taken(parts: Parts) -> dict[str, tuple[Any, ...]]:
     """The same, each as a tuple. `BadInput` for a place that does not exist."""
     found = {}
-    for word, given in parts.items():
+    for called, given in parts.items():
+        word = BY_NAME.get(called, called)
         if word not in BY_WORD:
             raise BadInput(f"a call has no place called {word!r}", " or ".join(BY_WORD))
         row = tuple(given) if isinstance(given, (tuple, list)) else (given,)
         names = BY_WORD[word].names
         if len(row) != len(names) or not all(map(callable, row)):
-            raise BadInput(f"{word!r} takes {' and '.join(names)}", f"as in exercise {word}")
+            raise BadInput(
+                f"{word!r} takes {' and '.join(names)}", f"as in exercise {BY_WORD[word].exercise}"
+            )
         found[word] = row
     return found
 

@@ -99,6 +99,8 @@ STUMBLES = [
                              "__len__": lambda s: 0}), "Zero"),
     ("queue", type("Q", (), {"__init__": lambda s, *a: None}), "has no len()"),
     ("policy", type("P", (), {"target": lambda s: 0}), "it has no observe"),
+    ("policy", type("P", (), {"target": lambda s: "soon", "observe": lambda s, t, n: None}),
+     "TypeError"),
     ("control", type("C", (), {"bitrate": 0}), "the bitrate is 0"),
     ("srtp", lambda *a: "sound", "unprotect gave 'sound'"),
     ("window", type("W", (), {"__init__": lambda s, n: None, "index": lambda s, q: None}),
