@@ -5,7 +5,7 @@ from random import Random
 import numpy as np
 import pytest
 
-from labkit.checks import week11
+from labkit.checks import budgets, marking, percentiles, week11
 from labkit.checks.exercise import find
 from labkit.checks.priorities import Model
 from labkit.checks.report import PUBLISHED
@@ -24,14 +24,14 @@ def test_names_are_those_of_the_registry():
     """But for the two that the three RFCs of the exercise do not have."""
     others = {dscp.Dscp.LE, dscp.Dscp.VOICE_ADMIT}
     for mark in range(64):
-        name = week11.name_of(mark)
+        name = marking.name_of(mark)
         assert name == (str(mark) if mark in others else dscp.name_of(mark))
 
 
 @pytest.mark.parametrize("tos", [0, 1, 184, 185, 137, 255])
 def test_the_packets_are_those_that_the_kits_reader_reads(tos):
     body = bytes(40)
-    for made in (week11.ipv4(tos, body), week11.ipv6(tos, body, 0xFFFFF)):
+    for made in (marking.ipv4(tos, body), marking.ipv6(tos, body, 0xFFFFF)):
         field = Seen(1, 0, made, len(made)).found["IP"]
         assert dscp.Mark(field["DSCP"], dscp.Ecn(field["ECN"])).tos == tos
 
@@ -39,14 +39,14 @@ def test_the_packets_are_those_that_the_kits_reader_reads(tos):
 def test_percentiles_are_within_a_bucket_of_numpys_and_of_the_kits():
     dice = Random(11)
     values = [dice.randrange(0, 300_000_000) for _ in range(500)]
-    counts = week11.tally_of([value / 1e6 for value in values], week11.EDGES)
-    counted = np.histogram(np.array(values) / 1e6, week11.EDGES)[0]
+    counts = percentiles.tally_of([value / 1e6 for value in values], percentiles.EDGES)
+    counted = np.histogram(np.array(values) / 1e6, percentiles.EDGES)[0]
     assert counts == counted.tolist()
     kits = Histogram()
     for value in values:
         kits.add(value)
     for percent in (1, 50, 95, 99):
-        found = week11.percentile_of(week11.EDGES, counts, percent)
+        found = percentiles.percentile_of(percentiles.EDGES, counts, percent)
         assert found == pytest.approx(np.percentile(values, percent) / 1e6, abs=5)
         assert found == pytest.approx(kits.percentile(percent) / 1e6, abs=8)
 
@@ -68,7 +68,7 @@ def test_the_model_is_the_kits_scheduler():
 def test_the_parts_are_those_of_the_kits_budget():
     """Also where the network loses packets; the lookahead is no moment."""
     result = Call(speech(3), link="voip-10", seed=7).simulate()
-    parts, kits = week11.parts_of(moments(result)), result.budget.parts
+    parts, kits = budgets.parts_of(moments(result)), result.budget.parts
     for part, column in parts.items():
         assert column == pytest.approx((kits[part] / 1e6).tolist())
     lookahead = kits["lookahead"][0] / 1e6
@@ -92,6 +92,6 @@ def test_the_kits_own_scheduler_keeps_the_goal():
 
 def test_one_queue_does_not():
     for rate in (1_500_000, 3_000_000):
-        late = week11._one_queue(rate)
+        late = budgets.one_queue(rate)
         assert int(late.split("under ")[1].split(" ms")[0]) > 100
-    assert ms(week11.GOAL_MS) == ms(25)
+    assert ms(budgets.GOAL_MS) == ms(25)
