@@ -317,6 +317,8 @@ class Receiver(Endpoint):
         """Make a frame up: from its copy if that is the choice and one is here, else as we can."""
         self.concealed += 1
         samples = self._recover() if choice == FEC else None
+        if samples is None and not self._makes_up:
+            choice = SILENCE
         how = choice if choice == SILENCE else PLC if samples is None else FEC
         if samples is None:
             samples = self._silence() if choice == SILENCE else self._substitute()
@@ -336,13 +338,18 @@ class Receiver(Endpoint):
 
     def _substitute(self) -> Samples:
         """A packet's length of sound for what is not here."""
-        if not self._conceal and self._loop is None:
+        if not self._makes_up:
             return self._silence()
         assert self._decoder is not None
         length = self._length()
         if self._concealer is not None:
             return self._concealer.lost(length)
         return self._decoder.conceal(length)
+
+    @property
+    def _makes_up(self) -> bool:
+        """Whether the decoder may invent a sound; a decode loop says so itself, turn by turn."""
+        return self._conceal or self._loop is not None
 
     def _silence(self) -> Samples:
         assert self.codec is not None

@@ -11,7 +11,7 @@ from labkit.core.jitterbuffer import JitterBuffer
 from labkit.core.session import Closed, Joined
 from labkit.core.source import tone
 from labkit.core.timeline import Fate
-from labkit.endpoints.receiver import FEC, PLC, Finished
+from labkit.endpoints.receiver import FEC, PLC, SILENCE, Finished
 from labkit.lab.call import Call
 from labkit.lab.sources import speech
 from labkit.words.errors import BadInput, MissingCapability
@@ -184,6 +184,7 @@ def test_fec_and_concealment_can_be_switched_off():
     best = opus_call().simulate()
     plc = opus_call(fec=False).simulate()
     nothing = opus_call(fec=False, conceal=False).simulate()
+    assert set(np.unique(nothing.timeline.concealed)) == {0, SILENCE}
     assert best.stoi > plc.stoi > nothing.stoi
     gaps = sum(int(np.abs(h.samples).max(initial=0)) == 0 for h in nothing.heard)
     assert gaps >= np.count_nonzero(nothing.timeline.concealed)
