@@ -177,6 +177,15 @@ class KeepsTheLate(Right):
         self.packets[packet.seq] = packet
 
 
+class TakesAMeasureForAYes(Right):
+    """`ahead16` says how far; behind is less than 0, and not false."""
+
+    def push(self, packet, now):
+        self.begin(packet, now)
+        if packet.seq == self.next or ahead16(packet.seq, self.next):
+            self.packets[packet.seq] = packet
+
+
 class KeepsEverything(Right):
     def pull(self, now):
         if now < self.due:
@@ -396,6 +405,7 @@ WRONG = [
     buffer(SortsByNumber, "wraps", "circle"),
     buffer(KeepsTheLate, "forgets", "leak"),
     buffer(KeepsEverything, "forgets", "leak"),
+    buffer(TakesAMeasureForAYes, "forgets", "leak"),
     jitter("steps with their sign", "sign", lambda t: smoothed(t, lambda d: d)),
     jitter("the sign is dropped at the end", "sign", lambda t: abs(smoothed(t, lambda d: d))),
     jitter("the mean step", "sixteenth", lambda t: float(np.mean(np.abs(np.diff(t))))),
