@@ -33,12 +33,14 @@ from labkit.core.session import Role
 from labkit.core.source import Clip, Looped
 from labkit.endpoints.receiver import Heard, Receiver
 from labkit.endpoints.sender import Sender
+from labkit.endpoints.srtp import Srtp, new_key
 from labkit.endpoints.voice import Voice
 from labkit.lab.doctor.remedies import this_system
 from labkit.lab.sources import converted
 from labkit.live.udp import open_udp, udp_socket
 from labkit.live.wav import WavWriter, read_wav
 from labkit.wire import sdp
+from labkit.wire.sdes import Crypto, MasterKey
 from labkit.words.errors import BadInput, MissingCapability
 from labkit.words.format import Samples
 from labkit.words.machine import Event
@@ -84,17 +86,27 @@ async def both_ways(program: str, voice: Clip) -> list[Played]:
     return list(found)
 
 
-async def they_play_us(program: str, voice: Clip) -> Played:
-    """The program writes to a file what it hears of our sender."""
+async def opens_our_srtp(voice: Clip, key: MasterKey | None = None) -> Played:
+    """FFmpeg, whose SRTP is its own, plays a protected voice: it reads the key in our SDP.
+
+    The SDP stands in a folder that only its owner can read, and is gone afterwards.
+    """
+    if shutil.which("ffmpeg") is None:
+        raise MissingCapability("ffmpeg is not installed", this_system().install("ffmpeg"))
+    return await they_play_us("ffmpeg", converted(voice, RATE, 1), key or new_key())
+
+
+async def they_play_us(program: str, voice: Clip, key: MasterKey | None = None) -> Played:
+    """The program writes to a file what it hears of our sender; with a `key`, by SRTP."""
     with TemporaryDirectory() as name:
         folder = Path(name)
         port = _free_port()
-        description = sdp.describe(CODEC.format, host=HOST, port=port)
+        lines = () if key is None else (Crypto.of(1, key),)
+        description = sdp.describe(CODEC.format, host=HOST, port=port, security=lines)
         (folder / "voice.sdp").write_text(description, encoding="utf-8", newline="")
-        sender = Sender(
-            RtpSession(Role.SENDER, description, peer=(HOST, port), clock_rate=RATE),
-            Voice(CODEC, Looped(voice), rng=Random(7)),
-        )
+        session: Any = RtpSession(Role.SENDER, description, peer=(HOST, port), clock_rate=RATE)
+        session = session if key is None else Srtp(session, key, None)
+        sender = Sender(session, Voice(CODEC, Looped(voice), rng=Random(7)))
         command = _hearing(program, folder, port)
         endpoint = await open_udp(sender)
         try:
@@ -137,7 +149,7 @@ def _hearing(program: str, folder: Path, port: int) -> list[str]:
     """FFmpeg reads SDP; GStreamer is told the same in its own words, and counts packets."""
     heard = folder / "heard.wav"
     if program == "ffmpeg":
-        words = "ffmpeg -nostdin -loglevel error -protocol_whitelist file,udp,rtp"
+        words = "ffmpeg -nostdin -loglevel error -protocol_whitelist file,udp,rtp,srtp"
         return [*words.split(), "-i", f"{folder / 'voice.sdp'}", "-t", f"{SECONDS}", f"{heard}"]
     line = (
         f"gst-launch-1.0 -q udpsrc address={HOST} port={port} num-buffers={round(50 * SECONDS)} "
