@@ -233,6 +233,10 @@ def _promise(bench: Bench) -> None:
             ((rate * late + block, rate * late + block + frame), "milliseconds"),
         ]
         wanted = (sound + block, sound + block + frame)
+        by_then = [n * frame + sound for n in range(block)]  # before the frame n, if it is late
+        beat = [-(-end // block) * block - end + sound for end in by_then]
+        less = {beat[0], max(beat)} - {sound + block}  # for the first frame, and for every one
+        mistakes += [((least, least + frame), "beat") for least in sorted(less)]
         what = f"(waiting, capacity) for frames of {frame}, at most {late} ms late"
         bench.equal(found, wanted, what, "pair", mistakes)
 
@@ -458,6 +462,7 @@ EXERCISES: Final = (
             "exact": "Samples, not whole frames or blocks: one less, and one read is short.",
             "nothing": "Less than nothing cannot wait.",
             "pair": "Two whole numbers: samples that wait, and samples that the ring must hold.",
+            "beat": "Enough for just this beat. Which number holds for any: no more than what?",
             "room": "What waits is still there when the next frame comes in.",
             "milliseconds": "The rate is for a second. For how long is a frame late?",
         },

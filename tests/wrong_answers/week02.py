@@ -350,6 +350,13 @@ def promised(waiting, capacity):
     return promise
 
 
+def for_this_beat(rate, frame, block, late_ms):
+    """The blocks that end before each frame, if it is late: no more than just those."""
+    late = rate * late_ms // 1000
+    least = max(-(-(n * frame + late) // block) * block - n * frame for n in range(block))
+    return least, least + frame
+
+
 def nanoseconds(rate, frame, block, late_ms):
     return rate * late_ms + block, rate * late_ms + block + frame
 
@@ -504,6 +511,7 @@ WRONG = [
     w22("a ring that holds what waits", "promise", "room",
         promise=promised(lambda late, _, block: late + block, lambda late, _, block: late + block)),
     w22("a thousand times too long", "promise", "milliseconds", promise=nanoseconds),
+    w22("enough for just these blocks", "promise", "beat", promise=for_this_beat),
     w22("one of the two", "promise", "pair", promise=alone),
     w23("text", "clean", "number", as_text),
     w23("the clock of the telephone", "clean", "ratio", of_8000),
