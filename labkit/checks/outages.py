@@ -205,9 +205,11 @@ def judge(night_: Night, rules: Sequence[tuple[str, str, float, float]]) -> Judg
 
 
 def _rules(bench: Bench) -> list[tuple[str, str, float, float]]:
-    given: Any = bench.value("RULES")
+    given: Any = bench.call("rules")
     rules = []
-    bench.holds(type(given) in (list, tuple), "RULES is a list of rules", "a list", given, "rules")
+    bench.holds(
+        type(given) in (list, tuple), "rules gives a list of rules", "a list", given, "rules"
+    )
     bench.holds(len(given) <= 20, "twenty rules at most", 20, len(given), "rules")
     for rule in given:
         row = tuple(rule) if type(rule) in (list, tuple) else ()

@@ -91,7 +91,7 @@ EXERCISES: Final = (
     Exercise(
         "12.3",
         "Whom an alert wakes",
-        ("rate", "firing", "RULES"),
+        ("rate", "firing", "rules"),
         (
             Part("rates", "What a counter says", 1, outages.rates),
             Part("fires", "An alert that waits", 1, outages.fires),

@@ -81,7 +81,9 @@ def test_what_can_be_brought_has_a_place():
 
 
 def test_the_picture_of_a_night():
-    report = find("12.3").run(InProcess({"RULES": [("loss", "above", 6, 50)]}), only="nights")
+    report = find("12.3").run(
+        InProcess({"rules": lambda: [("loss", "above", 6, 50)]}), only="nights"
+    )
     assert report.show().png().startswith(b"\x89PNG")
     assert 0 < report.points < report.of
 
