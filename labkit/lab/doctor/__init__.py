@@ -62,6 +62,10 @@ def _try(trial: Callable[[], Capability | list[Capability]]) -> list[Capability]
     return answer if isinstance(answer, list) else [answer]
 
 
+CELL: Final = ' style="text-align: left; vertical-align: top; overflow-wrap: anywhere"'
+"""Of the table: a long path breaks where it must, and a narrow page needs no scroll bar."""
+
+
 class Report:
     """Capabilities as a page: text where it is printed, a table where a notebook shows it."""
 
@@ -96,9 +100,10 @@ class Report:
 
     def _repr_html_(self) -> str:
         cells = ((c.status, c.name, c.found, c.use, c.remedy) for c in self.capabilities)
-        rows = ("".join(f"<td>{html.escape(cell)}</td>" for cell in row) for row in cells)
+        rows = ("".join(f"<td{CELL}>{html.escape(cell)}</td>" for cell in row) for row in cells)
         body = "".join(f"<tr>{row}</tr>" for row in rows)
-        head = "<tr><th></th><th></th><th>here</th><th>for</th><th>try</th></tr>"
+        names = ("", "", "here", "for", "try")
+        head = f"<tr>{''.join(f'<th{CELL}>{name}</th>' for name in names)}</tr>"
         where = html.escape(f"labkit {__version__} on {describe()}")
         return f"<p>{where}</p><table>{head}{body}</table><p>{html.escape(self.verdict)}</p>"
 
