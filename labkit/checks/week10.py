@@ -428,7 +428,10 @@ def _run(bench: Bench, line: LinkSpec, duration: float) -> Any:
         "lines": {"your bitrate": [rate / 1000 for rate in rates]},
         "xlabel": "time (s)",
         "ylabel": "bitrate (kbit/s)",
-        "level": [(line.rate / 1000 - 16) if line.rate else HIGHEST / 1000, "room on the line"],
+        "level": [
+            (line.rate / 1000 - 16) if line.rate else HIGHEST / 1000,
+            "room on the line, at first" if line.steps else "room on the line",
+        ],
     }
     return flow
 
