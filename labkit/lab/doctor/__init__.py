@@ -62,8 +62,10 @@ def _try(trial: Callable[[], Capability | list[Capability]]) -> list[Capability]
     return answer if isinstance(answer, list) else [answer]
 
 
-CELL: Final = ' style="text-align: left; vertical-align: top; overflow-wrap: anywhere"'
-"""Of the table: a long path breaks where it must, and a narrow page needs no scroll bar."""
+LEFT: Final = "text-align: left; vertical-align: top"
+BREAKS: Final = f"{LEFT}; overflow-wrap: anywhere"
+STYLES: Final = (LEFT, LEFT, BREAKS, BREAKS, BREAKS)
+"""Of the table's columns: long paths break, and a narrow page needs no scroll bar."""
 
 
 class Report:
@@ -100,12 +102,16 @@ class Report:
 
     def _repr_html_(self) -> str:
         cells = ((c.status, c.name, c.found, c.use, c.remedy) for c in self.capabilities)
-        rows = ("".join(f"<td{CELL}>{html.escape(cell)}</td>" for cell in row) for row in cells)
-        body = "".join(f"<tr>{row}</tr>" for row in rows)
-        names = ("", "", "here", "for", "try")
-        head = f"<tr>{''.join(f'<th{CELL}>{name}</th>' for name in names)}</tr>"
+        rows = "".join(f"<tr>{_row('td', row)}</tr>" for row in cells)
+        head = f"<tr>{_row('th', ('', '', 'here', 'for', 'try'))}</tr>"
         where = html.escape(f"labkit {__version__} on {describe()}")
-        return f"<p>{where}</p><table>{head}{body}</table><p>{html.escape(self.verdict)}</p>"
+        return f"<p>{where}</p><table>{head}{rows}</table><p>{html.escape(self.verdict)}</p>"
+
+
+def _row(tag: str, cells: Sequence[str]) -> str:
+    """Cells of a row of the table."""
+    pairs = zip(STYLES, cells, strict=True)
+    return "".join(f'<{tag} style="{style}">{html.escape(cell)}</{tag}>' for style, cell in pairs)
 
 
 def report() -> Report:
