@@ -340,7 +340,7 @@ def one_call(
         result.audio = to_card(result.heard, codec.sample_rate, codec.channels, seed, ring)
         figures = Figures(
             result.stoi if result.heard else 0.0,
-            result.r,
+            float(result.r),
             result.delay_ms if result.delay_ms == result.delay_ms else 0.0,
             result.unheard,
             call.outlet.dropped,

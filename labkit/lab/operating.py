@@ -144,26 +144,40 @@ def _look(receiver: Receiver, every: int, seen: list[tuple[int, ReceiverFigures]
     receiver.trace.add = add
 
 
-def alerts(moments: Sequence[Moment], figure: str, above: float, wait: float) -> Picture:
+def alerts(
+    moments: Sequence[Moment],
+    figure: str,
+    *,
+    above: float | None = None,
+    below: float | None = None,
+    wait: float = 0.0,
+) -> Picture:
     """A figure over time, and when a rule with this threshold and this `for` fires."""
+    if (above is None) == (below is None) or figure not in Moment._fields[1:]:
+        raise BadInput("a rule has a figure and one threshold", 'alerts(moments, "loss", above=5)')
+    level = float(above if above is not None else below or 0.0)
+    side = "above" if above is not None else "below"
     times = [moment.second for moment in moments]
     values = [getattr(moment, figure) for moment in moments]
+    over = [v is not None and (v > level if above is not None else v < level) for v in values]
     since, fired = None, []
-    for second, value in zip(times, values, strict=True):
-        over = value is not None and value > above
-        since = (second if since is None else since) if over else None
+    for second, out in zip(times, over, strict=True):
+        since = (second if since is None else since) if out else None
         fired.append(since is not None and second - since >= wait)
     with canvas(height=2.8) as (figure_, rows):
         axes = rows[0]
         shown = [float("nan") if value is None else value for value in values]
         axes.step(times, shown, where="post", color=PLAYED, lw=1.6, label=figure)
-        axes.axhline(above, color=GREY, ls="--", lw=1, label="threshold")
+        axes.axhline(level, color=GREY, ls="--", lw=1, label="threshold")
         top = max((v for v in shown if v == v), default=1.0)
-        over_ = [v == v and v > above for v in shown]
-        for row, colour, name in ((over_, LATE, "above, waiting"), (fired, LOST, "firing")):
-            where = [bool(each) for each in row]
+        # Each look stands for the second up to the next.
+        ends = [*times, times[-1] + 1] if times else []
+        axes.step(ends[-2:], shown[-1:] * 2, where="post", color=PLAYED, lw=1.6)
+        rows_ = ((over, LATE, f"{side} it, waiting"), (fired, LOST, "firing"))
+        for row, colour, name in rows_:
+            where = [*row, *row[-1:]]
             axes.fill_between(
-                times, 0, 1.05 * max(top, above), where=where, step="post", color=colour,
+                ends, 0, 1.05 * max(top, level), where=where, step="post", color=colour,
                 alpha=0.25, lw=0, label=name,
             )  # fmt: skip
         axes.set_xlabel("seconds")
@@ -172,7 +186,7 @@ def alerts(moments: Sequence[Moment], figure: str, above: float, wait: float) ->
         figure_.legend(loc="outside upper center", ncols=4)
     count = sum(b and not a for a, b in zip([False, *fired], fired, strict=False))
     times_ = "once" if count == 1 else f"{count} times"
-    return Picture(figure_, f"{figure} over time; above {above:g} for {wait:g} s: fires {times_}")
+    return Picture(figure_, f"{figure} over time; {side} {level:g} for {wait:g} s: fires {times_}")
 
 
 async def scrape(url: str) -> str:

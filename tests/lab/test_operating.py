@@ -29,6 +29,9 @@ def test_figures_are_those_of_the_call():
     assert 20 < lost < 60
     assert alerts(moments, "loss", above=5, wait=0).alt.startswith("loss over time; above 5")
     assert "fires 0 times" in alerts(moments, "loss", above=5, wait=60).alt
+    assert "below 1 for 0 s: fires 0" in alerts(moments, "packets", below=1).alt
+    with pytest.raises(BadInput, match="one threshold"):
+        alerts(moments, "loss")
     assert alerts(moments, "loss", above=100, wait=0).png().startswith(b"\x89PNG")
 
 
