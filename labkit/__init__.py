@@ -64,7 +64,7 @@ _HOME = {
     "load_trace": "labkit.lab.tracelog",
     "ms": "labkit.words.units",
     "open_capture": "labkit.lab.traffic",
-    "own_parts": "labkit.lab.capstoneparts",
+    "own_parts": "labkit.checks.ownparts",
     "reports": "labkit.lab.reports",
     "seconds": "labkit.words.units",
     "sequence": "labkit.lab.plots",

@@ -1,7 +1,8 @@
 """The places in a call where a part of one's own can stand (week 12), and who stands there.
 
-    parts = own_parts("exercises")              what the exercise notebooks of a folder define
-    parts = {"policy": MyPolicy, "header": (pack, unpack)}      or by hand
+    parts = {"policy": MyPolicy, "header": (pack, unpack)}
+
+`labkit.checks.ownparts` finds them in exercise notebooks.
 
 A place has a word (`policy`), the exercise that it comes from, and the names that the exercise
 wants. Two exercises can be meant for one place; the later one goes there, if it is written.
@@ -10,14 +11,12 @@ A part is watched: an error that it raises becomes a `Stumbled`, which says whos
 the kit's part can stand in for it and the call can be made again. Errors of the kit's own kind
 (`WireError`, `AuthenticationError`) are answers, and pass.
 
-This module makes no call. It runs code of notebooks in this process: for one's own notebooks only.
+This module makes no call.
 """
 
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from labkit.checks.notebook import execute, read
 from labkit.words.errors import BadInput, LabError
 
 
@@ -68,25 +67,6 @@ class Stumbled(Exception):
         super().__init__(f"{place}: {why}")
         self.place = place
         self.why = why
-
-
-def own_parts(*folders: str | Path) -> dict[str, Any]:
-    """The parts in the notebooks `weekNN_*.ipynb` of these folders; later folders count more.
-
-    Cells that check or play are not run. What is only begun is in it, too: the call finds out.
-    """
-    found: dict[str, Any] = {}
-    notebooks = [path for folder in folders for path in sorted(Path(folder).glob("week??_*.ipynb"))]
-    if not notebooks:
-        where = ", ".join(map(str, folders)) or "no folder"
-        raise BadInput(f"no notebooks weekNN_… in {where}", 'own_parts("exercises")')
-    for path in notebooks:
-        week = path.name[4:6]
-        places = [place for place in PLACES if place.exercise.startswith(week)]
-        if places:
-            names, _ = execute(read(path))
-            found |= parts_of(names, places)
-    return found
 
 
 def parts_of(names: Mapping[str, Any], places: tuple[Place, ...] | list[Place]) -> dict[str, Any]:

@@ -6,11 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from labkit.checks.ownparts import own_parts
 from labkit.cli import labkit
 from labkit.core.naive import NaiveBuffer
 from labkit.lab import capstonelayers
 from labkit.lab.capstone import capstone
-from labkit.lab.capstoneparts import BY_WORD, own_parts
+from labkit.lab.capstoneparts import BY_WORD
 from labkit.lab.leaderboard import MOST_BYTES, read_boards, read_line
 from labkit.lab.sources import speech
 from labkit.words.errors import BadInput
