@@ -137,8 +137,8 @@ def night(rng: Random) -> Night:
     room = count // len(kinds)
     for number, kind in enumerate(kinds):
         base = number * room
-        for _ in range(2):
-            _blip(rng, figures, base + rng.randrange(5, room // 2 - 12))
+        for half in (5, 60):  # two that touch would be one of a whole minute
+            _blip(rng, figures, base + half + rng.randrange(40))
         begin = base + room // 2 + rng.randrange(0, 20)
         length = rng.randrange(150, 290) // EVERY
         _outage(rng, figures, kind, begin, length)
@@ -251,19 +251,21 @@ def _drawing(tonight: Night, judged: Judged) -> dict[str, Any]:
     woken, bad = [0.0] * count, [0.0] * count
     for a, b in judged.spans:
         for n in range(a, min(b, count)):
-            woken[n] = 40.0
+            woken[n] = 60.0
     for a, b in tonight.outages:
         for n in range(a, min(b, count)):
-            bad[n] = 36.0
+            bad[n] = 56.0
     return {
         "kind": "lines",
         "x": [n * EVERY / 60 for n in range(count)],
         "lines": {
             "lost (%)": [v or 0.0 for v in tonight.figures["loss"]],
+            "late (%)": [v or 0.0 for v in tonight.figures["late"]],
+            "packets a second": [v or 0.0 for v in tonight.figures["packets"]],
             "an outage": bad,
             "somebody is woken": woken,
         },
         "xlabel": "minutes",
-        "ylabel": "lost (%)",
-        "level": [0.0, "nothing"],
+        "ylabel": "% of the packets; packets a second",
+        "level": [5.0, "5 %"],
     }

@@ -67,7 +67,7 @@ def _lines(drawing: Mapping[str, Any]) -> Picture:
     with canvas(height=3.0) as (figure, rows):
         axes = rows[0]
         axes.axhline(level, color=GREY, lw=1, ls="--", label=name)
-        colours = (PLAYED, LATE, RECOVERED)
+        colours = (PLAYED, LATE, RECOVERED, LOST, LINE)
         for (label, values), colour in zip(drawing["lines"].items(), colours, strict=False):
             axes.step(drawing["x"], values, where="post", color=colour, lw=1.6, label=label)
         axes.set_xlabel(drawing["xlabel"])

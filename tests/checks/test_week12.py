@@ -75,6 +75,17 @@ def test_a_night_has_what_it_says():
         assert (judged.told, judged.false) == (6, 0)
 
 
+@pytest.mark.parametrize("wait", [30, 50, 80])
+@pytest.mark.parametrize("percent", [5, 8])
+def test_any_rules_that_the_text_allows_have_all_points(wait, percent):
+    """No night in which two short troubles look like one outage."""
+    rules = [("loss", "above", percent, wait), ("late", "above", percent, wait),
+             ("packets", "below", 1, wait)]  # fmt: skip
+    for seed in range(60):
+        judged = outages.judge(outages.night(Random(seed)), rules)
+        assert (judged.told, judged.false) == (6, 0), seed
+
+
 def test_what_can_be_brought_has_a_place():
     assert {place for place, _ in VERBS.values()} <= set(BY_WORD)
     assert all(name in BY_WORD[VERBS[name][0]].names for name in BROUGHT)
