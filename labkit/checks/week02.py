@@ -422,7 +422,7 @@ EXERCISES: Final = (
         ),
         {
             "samples": "The sound is int16, a row for each instant, a column for each channel.",
-            "stored": "What `write` returns is a whole number: of these samples, how many found room?",
+            "stored": "A whole number is what `write` returns: how many samples found room?",
             "order": "First in, first out; and what was read is gone.",
             "waiting": "Samples that were written and not yet read, counted once for all channels.",
             "figures": "Three whole numbers in a tuple; all stay zero while all goes well.",

@@ -487,7 +487,7 @@ EXERCISES: Final = (
         ),
         {
             "form": "Frames are tuples of four, kind first, and `feed` gives a list of them.",
-            "empty": "12 bytes with a `len` of 0 are a whole frame. Is its payload there?",
+            "empty": "Twelve bytes with a `len` of 0 are a whole frame. Is its payload there?",
             "fields": "Which fields has a header, how wide are they, and where does it end?",
             "more": "One frame was found. What follows it in the same bytes?",
             "payload": "The header is there and the payload is not. What must wait, and where?",
