@@ -20,7 +20,7 @@ CONTENTS = {
         "docs/observability", "docs/browser-sound",
     ],
     "For instructors": [
-        "docs/instructors/*", "docs/checks", "docs/grading", "docs/gradebook", "docs/nbgrader",
+        "docs/instructors/*", "docs/capstone", "docs/checks", "docs/grading", "docs/gradebook", "docs/nbgrader",
         "docs/many-machines", "solutions/README",
     ],
     "The kit": [
