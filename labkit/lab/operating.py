@@ -169,17 +169,15 @@ def alerts(
         shown = [float("nan") if value is None else value for value in values]
         axes.step(times, shown, where="post", color=PLAYED, lw=1.6, label=figure)
         axes.axhline(level, color=GREY, ls="--", lw=1, label="threshold")
-        top = max((v for v in shown if v == v), default=1.0)
         # Each look stands for the second up to the next.
         ends = [*times, times[-1] + 1] if times else []
         axes.step(ends[-2:], shown[-1:] * 2, where="post", color=PLAYED, lw=1.6)
         rows_ = ((over, LATE, f"{side} it, waiting"), (fired, LOST, "firing"))
         for row, colour, name in rows_:
-            where = [*row, *row[-1:]]
-            axes.fill_between(
-                ends, 0, 1.05 * max(top, level), where=where, step="post", color=colour,
-                alpha=0.25, lw=0, label=name,
-            )  # fmt: skip
+            axes.fill_between([], [], color=colour, alpha=0.25, lw=0, label=name)
+            for begin, end, marked in zip(ends, ends[1:], row, strict=False):
+                if marked:
+                    axes.axvspan(begin, end, color=colour, alpha=0.25, lw=0)
         axes.set_xlabel("seconds")
         axes.set_ylabel("ms" if figure == "jitter" else "1/s" if figure == "packets" else "%")
         axes.set_ylim(bottom=0)
