@@ -83,6 +83,17 @@ def test_the_lab_has_the_form_of_a_lab(path, notebook):
     assert "listen(" in first
 
 
+def test_the_index_leads_everywhere():
+    """To each lab, exercise, capture and page: what nobody finds has not been written."""
+    root = NOTEBOOKS[0].parents[1]
+    text = (root / "notebooks" / "index.ipynb").read_text(encoding="utf-8")
+    for pattern in ("notebooks/week*.ipynb", "exercises/*.ipynb", "docs/*.md"):
+        for found in root.glob(pattern):
+            assert f"{found.name})" in text, found
+    for found in root.glob("captures/*.pcapng"):
+        assert f"`{found.stem}`" in text, found
+
+
 def test_prose_is_short(notebook):
     """No wall of text: fifty words between two pictures. Questions and references are lists."""
     for cell in notebook.cells:
