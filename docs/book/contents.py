@@ -20,8 +20,8 @@ CONTENTS = {
         "docs/observability", "docs/browser-sound",
     ],
     "For instructors": [
-        "docs/instructors/*", "docs/capstone", "docs/checks", "docs/grading", "docs/gradebook", "docs/nbgrader",
-        "docs/many-machines", "solutions/README",
+        "docs/instructors/*", "docs/capstone", "docs/checks", "docs/grading", "docs/gradebook",
+        "docs/nbgrader", "docs/many-machines", "solutions/README",
     ],
     "The kit": [
         "docs/architecture", "docs/benchmarks", "docs/fuzzing", "CONTRIBUTING", "CHANGELOG",

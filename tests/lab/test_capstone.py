@@ -9,6 +9,7 @@ import pytest
 from labkit.checks.ownparts import own_parts
 from labkit.cli import labkit
 from labkit.core.naive import NaiveBuffer
+from labkit.core.ringbuffer import RingBuffer
 from labkit.lab import capstonelayers
 from labkit.lab.capstone import capstone
 from labkit.lab.capstoneparts import BY_WORD
@@ -48,6 +49,13 @@ def test_who_rests_can_be_heard_alone(parts):
     card = capstone({word: parts[word] for word in ("buffer", "aimd")}, **SHORT)
     assert set(card.own) == {"buffer", "aimd"}
     assert card.stumbled == {}
+
+
+def test_the_kits_ring_is_a_ring():
+    """It has the face of exercise 02.1; what the card plays is what was heard, a little later."""
+    card = capstone({"ring": RingBuffer}, **SHORT)
+    assert card.own == ("ring",)
+    assert card.rows[0].own == card.rows[0].kits
 
 
 class Deaf:
