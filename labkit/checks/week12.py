@@ -103,7 +103,7 @@ EXERCISES: Final = (
             "restart": "A counter never falls. When it did, where did it begin again?",
             "one": "One look at a counter says nothing about its rate.",
             "plain": "Without a wait it fires at the first look above, and ends at the next below.",
-            "wait": "Since when has it been above without a break? How long is that?",
+            "wait": "Since when has it been above without a break? It fires when the wait is over.",
             "again": "A look below, and the waiting begins anew.",
             "open": "What still fires at the last look has no end yet: None.",
             "equal": "Above the threshold, not at it.",
