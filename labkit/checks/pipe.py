@@ -47,12 +47,17 @@ LARGEST_KEY: Final = 1 << 60
 
 
 def asks_to_text(asks: Sequence[Ask]) -> str:
-    """A row of questions as one line, without the newline."""
-    rows = [
-        (verb, name, [arg if type(arg) in _AS_IT_IS else _out(arg) for arg in args], on, into)
-        for verb, name, args, on, into in asks
-    ]
-    return json.dumps(rows, separators=(",", ":"))
+    """A row of questions as one line, without the newline.
+
+    First the different ones without their arguments, then for each question which of them it is,
+    and its arguments: `[[["call","observe",1,0],…],[[0,20,30],…]]`.
+    """
+    kinds: dict[tuple[Any, ...], int] = {}
+    rows = []
+    for verb, name, args, on, into in asks:
+        kind = kinds.setdefault((verb, name, on, into), len(kinds))
+        rows.append([kind, *[arg if type(arg) in _AS_IT_IS else _out(arg) for arg in args]])
+    return json.dumps([list(kinds), rows], separators=(",", ":"))
 
 
 def asks_from_text(line: str) -> list[Ask]:
@@ -60,10 +65,13 @@ def asks_from_text(line: str) -> list[Ask]:
     collecting = gc.isenabled()
     gc.disable()  # there is no garbage among what is made here by the thousand, and looking is slow
     try:
-        return [
-            Ask(verb, name, tuple([_in(a) if type(a) in _SAID else a for a in args]), on, into)
-            for verb, name, args, on, into in json.loads(line)
-        ]
+        kinds, rows = json.loads(line)
+        asks = []
+        for kind, *args in rows:
+            verb, name, on, into = kinds[kind]
+            values = tuple([_in(a) if type(a) in _SAID else a for a in args])
+            asks.append(Ask(verb, name, values, on, into))
+        return asks
     finally:
         if collecting:
             gc.enable()

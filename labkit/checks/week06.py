@@ -348,11 +348,21 @@ def rating(point: Point) -> float:
     return quality.r_factor(ms(delay), unheard / 100, ie=0.0, bpl=10.0)
 
 
-def _score(bench: Bench) -> float:
-    networks = [network(bench.rng) for network in NETWORKS]
-    yours: list[Point] = []
+@lru_cache(maxsize=4)
+def _contest(seed: int) -> tuple[list[Delays], list[dict[int, Point]], float]:
+    """Networks, what fixed delays give on each, and the mean R of the best of those.
+
+    Whoever grades a class asks with one seed, again and again.
+    """
+    rng = Random(seed)
+    networks = [network(rng) for network in NETWORKS]
     fixed = [_fixed_points(delays) for delays in networks]
-    best = [max(map(rating, points.values())) for points in fixed]
+    return networks, fixed, sum(max(map(rating, each.values())) for each in fixed) / len(fixed)
+
+
+def _score(bench: Bench) -> float:
+    networks, fixed, wanted = _contest(bench.rng.getrandbits(64))
+    yours: list[Point] = []
     for delays in networks:
         lines = _lines(bench, _arrivals(delays, 0))
         yours.append(_point(delays, lines))
@@ -365,7 +375,7 @@ def _score(bench: Bench) -> float:
         "points": {"fixed delays": frontier, "yours": [_mean(yours)]},
         "ylabel": "frames not heard (%)",
     }
-    mean, wanted = sum(map(rating, yours)) / len(yours), sum(best) / len(best)
+    mean = sum(map(rating, yours)) / len(yours)
     share = min(1.0, max(0.0, (NOTHING - (wanted - mean)) / (NOTHING - FULL)))
     if share < 1:
         what = f"the mean R; the best fixed delays, known afterwards, have {wanted:.1f}"

@@ -66,7 +66,7 @@ EXERCISES: Final = (
             "counter": "Each block of 16 bytes has its own number, from 0.",
             "size": "As many bytes as are asked for, and the rest is not needed.",
             "refuses": "Is the tag made of everything before it, and of the turns behind that?",
-            "packet": "Bytes, or None.",
+            "packet": "What comes back is bytes, or None when it is refused.",
             "header": "Whose eyes need the header? It is authenticated, and not encrypted.",
             "length": "Where does the payload end, and where does the tag begin?",
             "stream": "Which salt, and where do SSRC and index stand in the first block?",
