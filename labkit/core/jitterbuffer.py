@@ -138,26 +138,27 @@ class JitterBuffer:
     def push(self, packet: Packet, now: int) -> None:
         """Take a packet that arrived now."""
         self.received += 1
-        step = packet.seq - self._newest_seq
-        ticks = packet.timestamp - self._newest_timestamp
+        number, timestamp = packet.seq, packet.timestamp
+        step = number - self._newest_seq
         near = True
-        if step == 1 and ticks == self._frame_ticks:  # in order, as nearly all are
+        # In order, as nearly all are.
+        if step == 1 and timestamp - self._newest_timestamp == self._frame_ticks:
             media = self._newest_media + self.frame
         else:
-            step = ahead16(packet.seq, self._newest_seq)
-            ticks = ahead32(packet.timestamp, self._newest_timestamp)
+            step = ahead16(number, self._newest_seq)
+            ticks = ahead32(timestamp, self._newest_timestamp)
             media = self._newest_media + ticks * NS_PER_S // self.clock_rate
             near = -MAX_MISORDER <= step < MAX_DROPOUT
         transit = now - media
-        apart = abs(transit - self._transit) > MAX_TRANSIT_STEP
-        if apart or not near or packet.ssrc != self._ssrc:
+        beside = -MAX_TRANSIT_STEP <= transit - self._transit <= MAX_TRANSIT_STEP
+        if not (beside and near and packet.ssrc == self._ssrc):
             self._astray(packet, now)
             return
         seq = self._newest + step
         if step > 0:
             self._newest = seq
-            self._newest_seq = packet.seq
-            self._newest_timestamp = packet.timestamp
+            self._newest_seq = number
+            self._newest_timestamp = timestamp
             self._newest_media = media
         elif self._is_duplicate(seq, now):
             return
@@ -168,8 +169,9 @@ class JitterBuffer:
             if self.trace is not None:
                 self.trace.add((now, Did.LATE, seq, max(0, transit - self._line)))
             return
-        self._slots[seq] = packet
-        if len(self._slots) > self.capacity:
+        slots = self._slots
+        slots[seq] = packet
+        if len(slots) > self.capacity:
             self._skip(now)
 
     def _is_duplicate(self, seq: int, now: int) -> bool:
@@ -284,7 +286,8 @@ class JitterBuffer:
         if due is None or now < due:
             self.holding = True
             return None
-        if now - due >= self.frame:
+        frame = self.frame
+        if now - due >= frame:
             due = self._catch_up(now)
         packet = self._slots.pop(self._next, None)
         if packet is not None:
@@ -303,13 +306,13 @@ class JitterBuffer:
         # Towards the line, by a quarter of a frame at most.
         slew = self.policy.target() - self._line
         if slew:
-            quarter = self.frame >> 2
+            quarter = frame >> 2
             if slew > quarter:
                 slew = quarter
             elif slew < -quarter:
                 slew = -quarter
             self._line += slew
-        self._due = due + self.frame + slew
+        self._due = due + frame + slew
         if self.trace is not None:
             self._note(now)
         return packet
