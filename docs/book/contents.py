@@ -8,7 +8,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 CONTENTS = {
-    "Begin": ["docs/install"],
+    "Begin": ["docs/install", "docs/syllabus", "docs/glossary"],
     "Labs": ["notebooks/index*", "notebooks/week*", "notebooks/elective*"],
     "Exercises": ["exercises/README", "exercises/week*"],
     "What a voice meets": [

@@ -11,10 +11,11 @@ reads from the pipe bounds the line (`LONGEST`).
 """
 
 import base64
+import contextlib
 import gc
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from labkit.checks.blame import Where
@@ -46,6 +47,18 @@ LARGEST_KEY: Final = 1 << 60
 """Of a dict. Larger numbers can be chosen so that all have one hash, and a dict takes for ever."""
 
 
+@contextlib.contextmanager
+def _no_garbage() -> Iterator[None]:
+    """There is none among what is made here by the thousand, and looking for it is slow."""
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collecting:
+            gc.enable()
+
+
 def asks_to_text(asks: Sequence[Ask]) -> str:
     """A row of questions as one line, without the newline.
 
@@ -54,17 +67,16 @@ def asks_to_text(asks: Sequence[Ask]) -> str:
     """
     kinds: dict[tuple[Any, ...], int] = {}
     rows = []
-    for verb, name, args, on, into in asks:
-        kind = kinds.setdefault((verb, name, on, into), len(kinds))
-        rows.append([kind, *[arg if type(arg) in _AS_IT_IS else _out(arg) for arg in args]])
-    return json.dumps([list(kinds), rows], separators=(",", ":"))
+    with _no_garbage():
+        for verb, name, args, on, into in asks:
+            kind = kinds.setdefault((verb, name, on, into), len(kinds))
+            rows.append([kind, *[arg if type(arg) in _AS_IT_IS else _out(arg) for arg in args]])
+        return json.dumps([list(kinds), rows], separators=(",", ":"))
 
 
 def asks_from_text(line: str) -> list[Ask]:
     """The questions of a line."""
-    collecting = gc.isenabled()
-    gc.disable()  # there is no garbage among what is made here by the thousand, and looking is slow
-    try:
+    with _no_garbage():
         kinds, rows = json.loads(line)
         asks = []
         for kind, *args in rows:
@@ -72,9 +84,6 @@ def asks_from_text(line: str) -> list[Ask]:
             values = tuple([_in(a) if type(a) in _SAID else a for a in args])
             asks.append(Ask(verb, name, values, on, into))
         return asks
-    finally:
-        if collecting:
-            gc.enable()
 
 
 def outcomes_to_text(outcomes: Sequence[Outcome]) -> str:
@@ -94,14 +103,14 @@ def outcomes_from_text(line: str, asked: int) -> list[Outcome]:
     if parts_of(line) > MOST_PARTS:
         raise NotPlain(f"an answer of {parts_of(line)} parts")
     try:
-        rows = json.loads(line)
         returned, least, most = Returned, -LARGEST_KEY, LARGEST_KEY
-        outcomes = [
-            returned(row)
-            if row is None or (type(row) is int and least < row < most)
-            else _outcome_in(row)
-            for row in rows
-        ]
+        with _no_garbage():
+            outcomes = [
+                returned(row)
+                if row is None or (type(row) is int and least < row < most)
+                else _outcome_in(row)
+                for row in json.loads(line)
+            ]
     except NotPlain:
         raise
     except _UNREADABLE as error:

@@ -12,6 +12,7 @@ This module decides nothing and writes no file.
 """
 
 import contextlib
+import gc
 import json
 import os
 import queue
@@ -255,6 +256,7 @@ def main() -> None:
     _end_with(said.pop("above"))
     order = Order(**{**said, "limits": Limits(**said["limits"])})
     grader = None
+    gc.set_threshold(50_000)  # a check makes questions by the thousand, and no garbage
     for line in sys.stdin:
         try:
             grader = grader or Grader(order, ahead=True)

@@ -16,6 +16,7 @@ the student's code asks for it.
 
 import builtins
 import contextlib
+import gc
 import io
 import json
 import os
@@ -174,6 +175,7 @@ def main() -> None:
         sys.meta_path.insert(0, finder)
     # What the interpreter adds at a prompt, and some write in a notebook.
     vars(builtins).update(exit=sys.exit, quit=sys.exit, help=_Helper())
+    gc.freeze()  # what is here stays: nobody need look for garbage in it
     worker = Worker(setting)
     for end in (0, 1, 2):
         os.dup2(nothing, end)

@@ -48,7 +48,7 @@ def test_a_tidy_notebook_is_left_alone(book):
     plan = planned(book)
     assert plan.told == ()
     assert [label for label, _ in plan.steps] == [
-        "given cell (setup)", "cell 5 (fixed-buffer)", "cell 10 (jitter)", "cell 15 (policy)",
+        "given cell (setup)", "cell 6 (fixed-buffer)", "cell 11 (jitter)", "cell 18 (policy)",
     ]  # fmt: skip
 
 
