@@ -18,6 +18,7 @@ from labkit.lab.crowdresult import CrowdResult
 from labkit.lab.links import link
 from labkit.lab.listen import flac_bytes
 from labkit.lab.sources import speech
+from labkit.lab.widgets import screen, wide_slider
 
 POLICIES = {
     "the oldest": Drop.OLDEST,
@@ -25,19 +26,6 @@ POLICIES = {
     "all before a key point": Drop.TO_KEY_POINT,
 }
 STYLE = {"description_width": "9.5em"}
-
-
-def _slider(what: str, value: int, least: int, most: int, step: int) -> widgets.IntSlider:
-    return widgets.IntSlider(
-        value=value,
-        min=least,
-        max=most,
-        step=step,
-        description=what,
-        continuous_update=False,
-        style=STYLE,
-        layout=widgets.Layout(width="26em", max_width="96%"),
-    )
 
 
 class CrowdLab(widgets.VBox):  # type: ignore[misc]
@@ -48,8 +36,8 @@ class CrowdLab(widgets.VBox):  # type: ignore[misc]
     ) -> None:
         self._clip = clip if clip is not None else speech()
         self._seed = seed
-        self.rate = _slider("Dora's line (kbit/s)", rate, 16, 80, 2)
-        self.queue = _slider("queue (packets)", queue, 5, 150, 5)
+        self.rate = wide_slider("Dora's line (kbit/s)", rate, 16, 80, 2)
+        self.queue = wide_slider("queue (packets)", queue, 5, 150, 5)
         self.drop = widgets.Dropdown(
             options=list(POLICIES),
             description="what is dropped",
@@ -57,9 +45,7 @@ class CrowdLab(widgets.VBox):  # type: ignore[misc]
             layout=widgets.Layout(width="26em", max_width="96%"),
         )
         self.shared = widgets.Checkbox(value=False, description="one queue for all", indent=False)
-        self.picture = widgets.Image(
-            format="png", layout=widgets.Layout(max_width="98%", align_self="flex-start")
-        )
+        self.picture = screen()
         self.sounds = {
             name: widgets.Audio(
                 format="flac",

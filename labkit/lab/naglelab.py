@@ -20,7 +20,7 @@ from labkit.lab.listen import flac_bytes
 from labkit.lab.result import Result
 from labkit.lab.show import histogram
 from labkit.lab.sources import speech
-from labkit.lab.widgets import slider
+from labkit.lab.widgets import player, screen, slider
 from labkit.words.units import ms
 
 
@@ -41,12 +41,8 @@ class NagleLab(widgets.VBox):  # type: ignore[misc]
         self.round_trip.min = 10  # without one there is nothing to wait for
         self.nodelay = widgets.Checkbox(value=nodelay, description="TCP_NODELAY", indent=False)
         self.words = widgets.Label(layout=widgets.Layout(max_width="98%"))
-        self.picture = widgets.Image(
-            format="png", layout=widgets.Layout(max_width="98%", align_self="flex-start")
-        )
-        self.sound = widgets.Audio(
-            format="flac", autoplay=False, loop=False, layout=widgets.Layout(width="22em")
-        )
+        self.picture = screen()
+        self.sound = player()
         controls = [self.round_trip, self.buffer, self.nodelay]
         for control in controls:
             control.observe(self._update, "value")

@@ -21,6 +21,7 @@ from labkit.lab.listen import flac_bytes
 from labkit.lab.opuspictures import HEADERS
 from labkit.lab.result import Result
 from labkit.lab.sources import speech
+from labkit.lab.widgets import player, screen
 from labkit.words.units import ms
 
 REPAIRS: Final = {"silence": (False, False), "PLC": (False, True), "FEC, else PLC": (True, True)}
@@ -61,12 +62,8 @@ class OpusLab(widgets.VBox):  # type: ignore[misc]
             value=False, description=f"losses in bursts, {BURST} in a row", indent=False
         )
         self.figures = widgets.HTML()  # a Label would be cut off where the page is narrow
-        self.picture = widgets.Image(
-            format="png", layout=widgets.Layout(max_width="98%", align_self="flex-start")
-        )
-        self.sound = widgets.Audio(
-            format="flac", autoplay=False, loop=False, layout=widgets.Layout(width="22em")
-        )
+        self.picture = screen()
+        self.sound = player()
         for control in self._controls:
             control.observe(self._update, "value")
         self._update()

@@ -22,6 +22,7 @@ from labkit.lab.packets import PacketCall
 from labkit.lab.result import Result
 from labkit.lab.show import Picture, timelines
 from labkit.lab.sources import speech
+from labkit.lab.widgets import player, screen
 from labkit.wire.minirtp import HEADER
 from labkit.words.units import ms
 
@@ -45,13 +46,9 @@ class PacketLab(widgets.VBox):  # type: ignore[misc]
         self.loss = widgets.IntSlider(
             value=loss, min=0, max=20, description="loss (%)", continuous_update=False, **_look()
         )
-        self.picture = widgets.Image(
-            format="png", layout=widgets.Layout(max_width="98%", align_self="flex-start")
-        )
+        self.picture = screen()
         self.words = widgets.HTML()
-        self.sound = widgets.Audio(
-            format="flac", autoplay=False, loop=False, layout=widgets.Layout(width="22em")
-        )
+        self.sound = player()
         controls = [self.length, self.mtu, self.loss]
         for control in controls:
             control.observe(self._update, "value")

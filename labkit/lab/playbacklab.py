@@ -16,7 +16,7 @@ from labkit.core.source import Clip
 from labkit.lab.listen import flac_bytes
 from labkit.lab.playback import Played, picture, simulate, sweep
 from labkit.lab.sources import speech
-from labkit.lab.widgets import slider
+from labkit.lab.widgets import player, screen, slider
 from labkit.words.units import FRAME_MS
 
 
@@ -32,12 +32,8 @@ class PlaybackLab(widgets.VBox):  # type: ignore[misc]
         self.buffer = slider("buffer (ms)", buffer, 200, 5)
         self.buffer.min = FRAME_MS  # a frame must fit
         self.figures = widgets.HTML()  # a Label would be cut off where the page is narrow
-        self.picture = widgets.Image(
-            format="png", layout=widgets.Layout(max_width="98%", align_self="flex-start")
-        )
-        self.sound = widgets.Audio(
-            format="flac", autoplay=False, loop=False, layout=widgets.Layout(width="22em")
-        )
+        self.picture = screen()
+        self.sound = player()
         controls = [self.late, self.buffer]
         for control in controls:
             control.observe(self._update, "value")

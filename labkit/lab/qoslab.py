@@ -27,6 +27,7 @@ from labkit.lab.listen import flac_bytes
 from labkit.lab.qos import BesideBulk, simulate
 from labkit.lab.result import in_ms
 from labkit.lab.sources import speech
+from labkit.lab.widgets import screen, wide_slider
 from labkit.words.dscp import Dscp
 
 POLICE: Final = 100_000
@@ -46,19 +47,6 @@ WHO: Final[dict[str, Callable[[int], Scheduler]]] = {
 STYLE: Final = {"description_width": "9.5em"}
 
 
-def _slider(what: str, value: int, least: int, most: int, step: int) -> widgets.IntSlider:
-    return widgets.IntSlider(
-        value=value,
-        min=least,
-        max=most,
-        step=step,
-        description=what,
-        continuous_update=False,
-        style=STYLE,
-        layout=widgets.Layout(width="26em", max_width="96%"),
-    )
-
-
 class QosLab(widgets.VBox):  # type: ignore[misc]
     """A line, an upload and a voice; what becomes of the voice's delay, and what is heard."""
 
@@ -74,9 +62,9 @@ class QosLab(widgets.VBox):  # type: ignore[misc]
     ) -> None:
         self._clip = clip if clip is not None else speech(7.5)
         self._seed = seed
-        self.rate = _slider("line (kbit/s)", rate, 250, 8000, 250)
-        self.bulk = _slider("upload (% of it)", bulk, 0, 150, 10)
-        self.queue = _slider("queue (packets)", queue, 5, 200, 5)
+        self.rate = wide_slider("line (kbit/s)", rate, 250, 8000, 250)
+        self.bulk = wide_slider("upload (% of it)", bulk, 0, 150, 10)
+        self.queue = wide_slider("queue (packets)", queue, 5, 200, 5)
         self.who = widgets.Dropdown(
             options=list(WHO),
             value=who,
@@ -87,9 +75,7 @@ class QosLab(widgets.VBox):  # type: ignore[misc]
         self.cheats = widgets.Checkbox(
             value=False, description="the upload is marked EF too", indent=False
         )
-        self.picture = widgets.Image(
-            format="png", layout=widgets.Layout(max_width="98%", align_self="flex-start")
-        )
+        self.picture = screen()
         self.sound = widgets.Audio(
             format="flac",
             autoplay=False,

@@ -14,6 +14,7 @@ import ipywidgets as widgets
 from labkit.core.delaypolicy import Adaptive, Fixed
 from labkit.lab.listen import flac_bytes
 from labkit.lab.replayed import Replayed
+from labkit.lab.widgets import player
 from labkit.words.units import ms
 
 if TYPE_CHECKING:
@@ -40,9 +41,7 @@ class ReplayLab(widgets.VBox):  # type: ignore[misc]
             value=False, description="adaptive: the buffer finds its delay", indent=False
         )
         self.picture = widgets.Image(format="png", layout=widgets.Layout(max_width="98%"))
-        self.sound = widgets.Audio(
-            format="flac", autoplay=False, loop=False, layout=widgets.Layout(width="22em")
-        )
+        self.sound = player()
         self.report = widgets.HTML()
         controls: list[Any] = [self.stream, self.buffer, self.adaptive]
         for control in controls:

@@ -18,7 +18,7 @@ from labkit.lab.listen import flac_bytes
 from labkit.lab.reports import reports
 from labkit.lab.result import Result
 from labkit.lab.sources import speech
-from labkit.lab.widgets import slider
+from labkit.lab.widgets import player, screen, slider
 from labkit.words.units import seconds
 
 DELAY_MS: Final = 100
@@ -44,12 +44,8 @@ class ReportLab(widgets.VBox):  # type: ignore[misc]
         self.jitter = slider("jitter (ms)", jitter, 60, 5)
         self.every = slider("interval (s)", every, 5, 1)
         self.every.min = 1
-        self.picture = widgets.Image(
-            format="png", layout=widgets.Layout(max_width="98%", align_self="flex-start")
-        )
-        self.sound = widgets.Audio(
-            format="flac", autoplay=False, loop=False, layout=widgets.Layout(width="22em")
-        )
+        self.picture = screen()
+        self.sound = player()
         for control in self._controls:
             control.observe(self._update, "value")
         self._update()

@@ -18,6 +18,7 @@ from labkit.core.source import Clip
 from labkit.lab.listen import flac_bytes
 from labkit.lab.sources import converted, speech
 from labkit.lab.waveform import waveform
+from labkit.lab.widgets import player, screen
 from labkit.wire.framing import HEADER
 from labkit.words.format import Samples
 
@@ -56,12 +57,8 @@ class SampleLab(widgets.VBox):  # type: ignore[misc]
             options=FRAMES_MS, value=frame_ms, description="frame (ms)", **words
         )
         self.figures = widgets.HTML()  # a Label would be cut off where the page is narrow
-        self.picture = widgets.Image(
-            format="png", layout=widgets.Layout(max_width="98%", align_self="flex-start")
-        )
-        self.sound = widgets.Audio(
-            format="flac", autoplay=False, loop=False, layout=widgets.Layout(width="22em")
-        )
+        self.picture = screen()
+        self.sound = player()
         controls = [self.rate, self.depth, self.frame]
         for control in controls:
             control.observe(self._update, "value")

@@ -18,21 +18,9 @@ from labkit.lab.links import link
 from labkit.lab.listen import flac_bytes
 from labkit.lab.result import Result
 from labkit.lab.sources import speech
+from labkit.lab.widgets import player, screen, slider
 
 WAYS: Final = (("over TCP", "tcp"), ("over UDP", "udp"))
-
-
-def _slider(what: str, value: int, top: int, step: int) -> widgets.IntSlider:
-    return widgets.IntSlider(
-        value=value,
-        min=0,
-        max=top,
-        step=step,
-        description=what,
-        continuous_update=False,
-        style={"description_width": "7.5em"},
-        layout=widgets.Layout(width="24em", max_width="98%"),
-    )
 
 
 class StreamLab(widgets.VBox):  # type: ignore[misc]
@@ -43,15 +31,11 @@ class StreamLab(widgets.VBox):  # type: ignore[misc]
     ) -> None:
         self._clip = clip if clip is not None else speech(7.5)
         self._seed = seed
-        self.loss = _slider("loss (%)", loss, 20, 1)
-        self.delay = _slider("delay (ms)", delay, 300, 20)
+        self.loss = slider("loss (%)", loss, 20, 1)
+        self.delay = slider("delay (ms)", delay, 300, 20)
         self.way = widgets.ToggleButtons(options=WAYS, style={"button_width": "8em"})
-        self.picture = widgets.Image(
-            format="png", layout=widgets.Layout(max_width="98%", align_self="flex-start")
-        )
-        self.sound = widgets.Audio(
-            format="flac", autoplay=False, loop=False, layout=widgets.Layout(width="22em")
-        )
+        self.picture = screen()
+        self.sound = player()
         for control in (self.loss, self.delay, self.way):
             control.observe(self._update, "value")
         self._update()

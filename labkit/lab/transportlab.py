@@ -20,6 +20,7 @@ from labkit.lab.links import link
 from labkit.lab.listen import flac_bytes
 from labkit.lab.result import Result
 from labkit.lab.sources import speech
+from labkit.lab.widgets import player, screen
 from labkit.words.units import ms
 
 CARRIED: Final = {
@@ -71,12 +72,8 @@ class TransportLab(widgets.VBox):  # type: ignore[misc]
         self.loss = _slider("loss (%)", loss, 0, 20, 1)
         self.delay = _slider("delay (ms)", delay, 20, 200, 10)
         self.buffer = _slider("buffer (ms)", buffer, 20, 600, 20)
-        self.picture = widgets.Image(
-            format="png", layout=widgets.Layout(max_width="98%", align_self="flex-start")
-        )
-        self.sound = widgets.Audio(
-            format="flac", autoplay=False, loop=False, layout=widgets.Layout(width="22em")
-        )
+        self.picture = screen()
+        self.sound = player()
         self.figures = widgets.HTML()
         for control in self._controls:
             control.observe(self._update, "value")

@@ -40,6 +40,29 @@ def slider(what: str, value: int, top: int, step: int) -> widgets.IntSlider:
     )
 
 
+def wide_slider(what: str, value: int, least: int, most: int, step: int) -> widgets.IntSlider:
+    """The same from `least` on, with room for a longer name."""
+    found = slider(what, value, most, step)
+    found.min = least
+    found.style.description_width = "9.5em"
+    found.layout = widgets.Layout(width="26em", max_width="96%")
+    return found
+
+
+def screen() -> widgets.Image:
+    """Where a PNG is shown, no wider than the page."""
+    return widgets.Image(
+        format="png", layout=widgets.Layout(max_width="98%", align_self="flex-start")
+    )
+
+
+def player() -> widgets.Audio:
+    """A player of FLAC that waits to be started."""
+    return widgets.Audio(
+        format="flac", autoplay=False, loop=False, layout=widgets.Layout(width="22em")
+    )
+
+
 class JitterLab(widgets.VBox):  # type: ignore[misc]
     """Loss, jitter and buffer under three sliders; the fate of every packet, and the sound."""
 
@@ -61,12 +84,8 @@ class JitterLab(widgets.VBox):  # type: ignore[misc]
         self.adaptive = widgets.Checkbox(
             value=adaptive, description="adaptive: the buffer finds its delay", indent=False
         )
-        self.picture = widgets.Image(
-            format="png", layout=widgets.Layout(max_width="98%", align_self="flex-start")
-        )
-        self.sound = widgets.Audio(
-            format="flac", autoplay=False, loop=False, layout=widgets.Layout(width="22em")
-        )
+        self.picture = screen()
+        self.sound = player()
         for control in self._controls:
             control.observe(self._update, "value")
         self._update()
